@@ -208,9 +208,7 @@ def test_f001_says_its_facts_when_its_source_states_them() -> None:
         "2025-09-03",
     ]
     assert len(found) == 6
-    first = {
-        p["id"] for p in resources("f001", "Procedure") if p.get("performedDateTime", "")[:10] == "2025-08-04"
-    }
+    first = {p["id"] for p in resources("f001", "Procedure") if p.get("performedDateTime", "")[:10] == "2025-08-04"}
     assert "f001-visit-01-97161" in first
     assert lines("f001") == ["97110", "97140", "97164"]
     repeat = order("f001")["occurrenceTiming"]["repeat"]
@@ -258,9 +256,7 @@ def test_f003_meets_its_policy_when_read_on_the_day_it_was_written() -> None:
     written = date(2025, 6, 1)
     tried = one("f003", "MedicationStatement")["effectivePeriod"]
     assert date.fromisoformat(tried["end"]) - date.fromisoformat(tried["start"]) == timedelta(days=115)
-    films = sorted(
-        i["started"][:10] for i in resources("f003", "ImagingStudy") if i["modality"][0]["code"] == "DX"
-    )
+    films = sorted(i["started"][:10] for i in resources("f003", "ImagingStudy") if i["modality"][0]["code"] == "DX")
     assert films == ["2025-01-20", "2025-04-15"]
     assert written - date.fromisoformat(films[-1]) == timedelta(days=47)
     assert one("f003", "Observation", "f003-pain")["valueQuantity"]["value"] == 6
@@ -273,9 +269,7 @@ def test_f003_meets_its_policy_when_read_on_the_day_it_was_written() -> None:
 def test_f004_says_its_facts_when_its_source_states_them() -> None:
     assert order("f004")["quantityQuantity"]["value"] == 17
     assert order("f004")["quantityQuantity"]["unit"] == "day"
-    claimed = {
-        codes(i["productOrService"]).pop(): i.get("quantity", {}) for i in one("f004", "Claim")["item"]
-    }
+    claimed = {codes(i["productOrService"]).pop(): i.get("quantity", {}) for i in one("f004", "Claim")["item"]}
     assert list(claimed) == lines("f004")
     units = {code: quantity["value"] for code, quantity in claimed.items() if quantity}
     assert units == {"96164": 30, "96165": 244, "97150": 65}

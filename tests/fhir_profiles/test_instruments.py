@@ -103,9 +103,7 @@ def test_numbers_lie_in_range_when_an_instrument_is_read(name: str) -> None:
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_threshold_is_cited_when_it_has_a_value(name: str) -> None:
     data = CATALOGUE[name]
-    changes = [
-        part[key] for part in parts(data) for key in ("important-change", "detectable-change") if part[key]
-    ]
+    changes = [part[key] for part in parts(data) for key in ("important-change", "detectable-change") if part[key]]
     for number in (*changes, *data.get("thresholds", [])):
         assert number["cite"]
         assert number["kind"]

@@ -51,10 +51,7 @@ def in_branch(prefix: str) -> list[str]:
 
 def icd10_prefixes() -> list[tuple[str, dict[str, Any]]]:
     return [
-        (name, entry)
-        for name, data in SETS.items()
-        for entry in data["prefixes"]
-        if entry["system"] == "icd-10-cm"
+        (name, entry) for name, data in SETS.items() for entry in data["prefixes"] if entry["system"] == "icd-10-cm"
     ]
 
 
