@@ -1,0 +1,1 @@
+"""The EHR's FHIR server, as a source of evidence."""

@@ -1,0 +1,151 @@
+"""Queries become evidence: what prefetch holds is used, the rest is searched side by side before the deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future, wait
+
+from cds.ehr.client import Deadline, FhirClient
+from cds.fhir.bundles import Answer, parse_answer
+from cds.fhir.queries import search_of
+from cds.model import Evidence, EvidenceState, Fact, Query, Resource
+
+NO_SERVER = "the EHR did not send it and gave no access to its FHIR server"
+
+
+class EhrSource:
+    """The evidence of one call: its prefetch, and its FHIR server where one may be asked."""
+
+    def __init__(
+        self,
+        patient: str,
+        prefetch: Mapping[str, bytes | memoryview],
+        client: FhirClient | None,
+        pool: Executor,
+        deadline: Deadline,
+        no_client: str = NO_SERVER,
+    ) -> None:
+        """`prefetch` holds the raw JSON of each key; `no_client` says why there is no server to ask."""
+        self._patient = patient
+        self._prefetch = prefetch
+        self._client = client
+        self._pool = pool
+        self._deadline = deadline
+        self._no_client = no_client
+
+    def gather(self, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
+        """One Evidence for each query, in their order."""
+        supplied = {key: self._supplied(query) for key, query in queries.items()}
+        ask = [query for key, query in queries.items() if not supplied[key].whole] if self._client else []
+        fetched = self._fetch(ask)
+        return tuple(_better(supplied[key], fetched.get(key)) for key in queries)
+
+    def read(self, references: Sequence[str]) -> tuple[Evidence, ...]:
+        """Single resources: from the prefetch key `organizations` where it was sent, else by read."""
+        held = self._organizations()
+        queries = [
+            Query(ref, ref.split("/")[0], ref, frozenset((Fact.COVERAGE,))) for ref in references if ref not in held
+        ]
+        fetched = self._fetch(queries) if self._client else {}
+        found = [Evidence(_reading(ref), EvidenceState.SUPPLIED, (held[ref],)) for ref in references if ref in held]
+        rest = [fetched.get(q.key, Evidence(q, EvidenceState.NOT_ASKED, reason=self._no_client)) for q in queries]
+        return (*found, *rest)
+
+    def _organizations(self) -> dict[str, Resource]:
+        if (raw := self._prefetch.get("organizations")) is None:
+            return {}
+        try:
+            return {resource.reference: resource for resource in parse_answer(raw).resources}
+        except ValueError:
+            return {}
+
+    # ------------------------------------------------------------------------------------------- prefetch
+
+    def _supplied(self, query: Query) -> Evidence:
+        """What the EHR sent under a query's key: absent, null, an error, a page, or the whole."""
+        raw = self._prefetch.get(query.key)
+        if raw is None:
+            return Evidence(query, EvidenceState.NOT_ASKED, reason=f"{query.resource}: {self._no_client}")
+        try:
+            answer = parse_answer(raw)
+        except ValueError as problem:
+            return Evidence(query, EvidenceState.FAILED, reason=f"prefetch '{query.key}': {problem}")
+        return self._weigh(query, answer)
+
+    def _weigh(self, query: Query, answer: Answer) -> Evidence:
+        here = f"prefetch '{query.key}'"
+        if answer.is_null:
+            return Evidence(
+                query, EvidenceState.NULL, reason=f"{here} is null: the EHR says nothing of {query.resource}"
+            )
+        if answer.outcome and not answer.resources:
+            return Evidence(query, EvidenceState.FAILED, reason=f"{here} is an error of the EHR ({answer.outcome})")
+        wrong = [r.type for r in answer.resources if r.type not in (query.resource, "Organization", "Patient")]
+        if wrong:
+            reason = f"{here} holds {wrong[0]} where {query.resource} was asked for"
+            return Evidence(query, EvidenceState.FAILED, reason=reason)
+        if answer.cut or answer.problems or answer.outcome:
+            why = answer.problems[0] if answer.problems else "it is one page of more"
+            return Evidence(query, EvidenceState.CUT, answer.resources, f"{here} is not whole: {why}")
+        return Evidence(query, EvidenceState.SUPPLIED, answer.resources)
+
+    # ------------------------------------------------------------------------------------------- searches
+
+    def _fetch(self, queries: Sequence[Query]) -> dict[str, Evidence]:
+        """All searches at once; those that are not back at the deadline are late."""
+        running: dict[Future[Evidence], Query] = {self._pool.submit(self._search, query): query for query in queries}
+        done, late = wait(running, timeout=self._deadline.left)
+        for future in late:
+            future.cancel()
+        found = {running[future].key: future.result() for future in done}
+        for future in late:
+            query = running[future]
+            reason = f"{query.resource} could not be read: the FHIR server did not answer in time"
+            found[query.key] = Evidence(query, EvidenceState.LATE, reason=reason)
+        return found
+
+    def _search(self, query: Query) -> Evidence:
+        began = time.monotonic()
+        if self._client is None:
+            return Evidence(query, EvidenceState.NOT_ASKED, reason=self._no_client)
+        fetched = self._client.search(search_of(query, self._patient), self._deadline)
+        spent = (time.monotonic() - began) * 1000
+        return Evidence(query, fetched.state, fetched.resources, fetched.reason, spent)
+
+
+def _better(supplied: Evidence, fetched: Evidence | None) -> Evidence:
+    """What was fetched, unless it failed and the EHR had sent at least a part."""
+    if fetched is None or (not fetched.whole and len(supplied.resources) > len(fetched.resources)):
+        return supplied
+    return fetched
+
+
+def _reading(reference: str) -> Query:
+    return Query(reference, reference.split("/")[0], reference, frozenset((Fact.COVERAGE,)))
+
+
+class BundleSource:
+    """The evidence in one Bundle: everything of a type that it holds; there is no server to ask."""
+
+    def __init__(self, resources: Sequence[Resource]) -> None:
+        """`resources` are the Bundle's entries."""
+        self._resources = resources
+
+    def gather(self, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
+        """Every resource of each query's type; none is an answer too, since the Bundle is the whole record."""
+        kinds = {
+            query.key: (query.resource, *(("Claim",) if query.key == "explanationOfBenefits" else ()))
+            for query in queries.values()
+        }
+        return tuple(
+            Evidence(query, EvidenceState.SUPPLIED, tuple(r for r in self._resources if r.type in kinds[query.key]))
+            for query in queries.values()
+        )
+
+    def read(self, references: Sequence[str]) -> tuple[Evidence, ...]:
+        """The resources of the Bundle under these references."""
+        return tuple(
+            Evidence(_reading(ref), EvidenceState.SUPPLIED, tuple(r for r in self._resources if r.reference == ref))
+            for ref in references
+        )

@@ -1,0 +1,133 @@
+"""Assess the draft orders of a collection Bundle with no server at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from cds.ehr.gather import BundleSource
+from cds.errors import UnreadableFile, UnusableOrder
+from cds.fhir.bundles import parse_answer
+from cds.fhir.orders import read_orders
+from cds.model import Assessment, CriterionResult, Resource, Span, VisitCount
+from cds.rules.policy import Policy
+from cds.service import Asked, Ports, assess_orders
+from cds.terminology import Terminology
+
+DRAFT = frozenset(("draft",))
+
+
+def evaluate_bundle(
+    path: Path,
+    policies: tuple[Policy, ...],
+    terms: Terminology,
+    today: date,
+    as_of: date | None,
+    policy: str | None,
+) -> tuple[Assessment, ...]:
+    """Assess every draft therapy order in the file; UnreadableFile or UnusableOrder say what is wrong with it."""
+    resources = read_bundle(path)
+    patients = [resource for resource in resources if resource.type == "Patient"]
+    if len(patients) != 1:
+        raise UnreadableFile(
+            f"The Bundle holds {len(patients)} Patients", where=str(path), remedy="It must hold exactly one"
+        )
+    drafts = [r for r in resources if r.type == "ServiceRequest" and _json(r).get("status") in DRAFT]
+    if not drafts:
+        raise UnreadableFile(
+            "The Bundle holds no draft order",
+            where=str(path),
+            remedy="Add a ServiceRequest whose status is 'draft'",
+        )
+    patient = patients[0].id
+    urls = {p.url: f"Patient/{patient}" for p in patients if p.url}
+    orders, problems = read_orders([(draft.reference, _json(draft)) for draft in drafts], terms, patient, urls)
+    if problems and not orders:
+        raise UnusableOrder(problems[0], where=str(path))
+    record = tuple(r for r in resources if r.type != "ServiceRequest" or r not in drafts)
+    asked = Asked(patient, orders, today, as_of, policy)
+    return assess_orders(asked, Ports(terms, policies, BundleSource(record)))
+
+
+def read_bundle(path: Path) -> tuple[Resource, ...]:
+    """The entries of a Bundle file."""
+    try:
+        answer = parse_answer(path.read_bytes())
+    except OSError as problem:
+        raise UnreadableFile(
+            f"The file cannot be read ({type(problem).__name__})", where=str(path), remedy="Check the path"
+        ) from None
+    except ValueError as problem:
+        raise UnreadableFile(
+            f"This is no FHIR Bundle: {problem}",
+            where=str(path),
+            remedy="Give a Bundle of type collection in JSON",
+        ) from None
+    if answer.problems:
+        raise UnreadableFile(f"The Bundle is broken: {answer.problems[0]}", where=str(path), remedy="Mend that entry")
+    return answer.resources
+
+
+def _json(resource: Resource) -> dict[str, Any]:
+    parsed = json.loads(bytes(resource.payload))
+    return parsed if isinstance(parsed, dict) else {}
+
+
+# ------------------------------------------------------------------------------------------------ as JSON
+
+
+def assessment_json(assessment: Assessment) -> dict[str, Any]:
+    """One assessment as `evaluate --json` prints it; a number that cannot be known is null, never 0."""
+    return {
+        "order": assessment.order.reference,
+        "policy": assessment.policy,
+        "policyVersion": assessment.policy_version,
+        "asOf": assessment.as_of.isoformat(),
+        "outcome": assessment.outcome.value,
+        "says": assessment.says,
+        "visits": visits_json(assessment.visits),
+        "criteria": [_criterion_json(result) for result in assessment.criteria],
+        "gaps": [
+            {"fact": gap.fact.value, "asked": gap.key, "state": gap.state.value, "reason": gap.reason}
+            for gap in assessment.gaps
+        ],
+        "notes": [{"source": note.source, "reason": note.reason} for note in assessment.notes],
+        "wouldChange": list(assessment.would_change),
+    }
+
+
+def visits_json(visits: VisitCount | None) -> dict[str, Any] | None:
+    """The visit numbers; `completed` is null where only a lower bound (`atLeast`) is known."""
+    if visits is None:
+        return None
+    known = visits.completed.exact if visits.complete else None
+    return {
+        "completed": known,
+        "atLeast": visits.completed.low,
+        "requested": visits.requested.exact if visits.requested else None,
+        "scheduled": visits.scheduled,
+        "total": visits.total.exact if visits.total and visits.complete else None,
+        "limit": visits.limit,
+        "projected": _pair(visits.projected) if visits.complete else None,
+        "complete": visits.complete and visits.requested is not None,
+    }
+
+
+def _pair(span: Span | None) -> list[int | None] | None:
+    return None if span is None else [span.low, span.high]
+
+
+def _criterion_json(result: CriterionResult) -> dict[str, Any]:
+    return {
+        "id": result.id,
+        "statement": result.statement,
+        "required": result.required,
+        "result": result.result.value,
+        "says": result.says,
+        "evidence": list(result.evidence),
+        "missing": list(result.missing),
+        "wouldChange": list(result.would_change),
+        "cite": result.cite,
+    }

@@ -1,0 +1,238 @@
+"""Draft orders of a hook's context (or of a Bundle) become Orders.
+
+A draft order is kept whole and unchanged beside what is read of it: actions send it back.
+Requested visits come from `quantity`, else from `occurrenceTiming`; a quantity in units or minutes is not
+a number of visits (domain rule: units never turn into visits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from cds.errors import MalformedRequest, UnusableOrder
+from cds.fhir import shapes
+from cds.fhir.elements import CodeableConcept, Coding, Period, Quantity, Range, Reference, Shape, TimingShape, fit
+from cds.fhir.reading import Reading
+from cds.fhir.timings import read_timing
+from cds.fhir.visits import is_therapy
+from cds.model import Concept, Condition, Discipline, Line, Order, Site, Span
+from cds.terminology import Terminology
+
+REQUEST_TYPES = frozenset(
+    [
+        "ServiceRequest",
+        "MedicationRequest",
+        "DeviceRequest",
+        "NutritionOrder",
+        "VisionPrescription",
+        "CommunicationRequest",
+    ]
+)
+BILLING_OPTIONS = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-billing-options"
+_BILLING = ("cpt", "hcpcs")
+_VISIT_UNITS = frozenset(
+    ["visit", "visits", "{visit}", "{visits}", "session", "sessions", "{session}", "1", "treatment", "treatments"]
+)
+
+
+class _ServiceRequest(shapes.Subject):
+    intent: str = ""
+    doNotPerform: bool = False
+    category: tuple[CodeableConcept, ...] = ()
+    code: CodeableConcept | None = None
+    orderDetail: tuple[CodeableConcept, ...] = ()
+    quantityQuantity: Quantity | None = None
+    quantityRange: Range | None = None
+    occurrenceDateTime: str = ""
+    occurrencePeriod: Period | None = None
+    occurrenceTiming: TimingShape | None = None
+    authoredOn: str = ""
+    reasonCode: tuple[CodeableConcept, ...] = ()
+    reasonReference: tuple[Reference, ...] = ()
+    bodySite: tuple[CodeableConcept, ...] = ()
+    performerType: CodeableConcept | None = None
+    basedOn: tuple[Reference, ...] = ()
+    supportingInfo: tuple[Reference, ...] = ()
+
+
+class _Extension(Shape):
+    url: str = ""
+    valueCodeableConcept: CodeableConcept | None = None
+    valueCoding: Coding | None = None
+
+
+def read_orders(
+    resources: Iterable[tuple[str, Mapping[str, Any]]],
+    terms: Terminology,
+    patient: str,
+    aliases: Mapping[str, str] | None = None,
+) -> tuple[tuple[Order, ...], tuple[str, ...]]:
+    """The therapy orders among draft resources (`where`, resource), and what is wrong with the others.
+
+    Orders that are no therapy, or that say "do not perform", are none of ours and left out. A therapy order
+    cannot be told from a ServiceRequest without a code: that is a problem, not an order. An order without
+    a subject, or for somebody else, breaks FHIR: MalformedRequest. `aliases` name the resources that
+    references know by their entry's URL.
+    """
+    orders: list[Order] = []
+    problems: list[str] = []
+    for where, resource in resources:
+        if resource.get("resourceType") != "ServiceRequest":
+            continue
+        try:
+            order = read_order(resource, terms, patient, where, aliases or {})
+        except UnusableOrder as problem:
+            problems.append(str(problem))
+            continue
+        if order is not None and order.is_therapy:
+            orders.append(order)
+    return tuple(orders), tuple(problems)
+
+
+def read_order(
+    resource: Mapping[str, Any], terms: Terminology, patient: str, where: str, aliases: Mapping[str, str]
+) -> Order | None:
+    """One ServiceRequest as an Order; None where it forbids instead of asking (`doNotPerform`)."""
+    reference = f"ServiceRequest/{resource.get('id') or 'without-id'}"
+    urls = frozenset(url for url, ref in aliases.items() if ref == f"Patient/{patient}")
+    reading = Reading(terms, patient, urls, aliases=aliases)
+    request, problems = fit(dict(resource), _ServiceRequest)
+    _check(request, where, reading)
+    if request.doNotPerform or request.status in ("entered-in-error", "revoked"):
+        return None
+    concept = reading.concept(request.code)
+    if not concept.codes and not concept.text:
+        raise UnusableOrder(
+            "A draft order has no code", where=f"{where}.code", remedy="Choose what is ordered before signing"
+        )
+    lines = _lines(resource, request, reading)
+    everything = Concept((*concept.codes, *(line.code for line in lines)), concept.text)
+    requested, why = _requested(request, reading)
+    timing = read_timing(reading, reference, request.occurrenceTiming)
+    return Order(
+        reference=reference,
+        resource=resource,
+        concept=concept,
+        lines=lines,
+        discipline=_discipline(reading, request, everything),
+        is_therapy=is_therapy(everything, reading),
+        reasons=tuple(reading.concept(reason) for reason in request.reasonCode if reason.coding or reason.text),
+        sites=reading.sites(request.reasonCode, request.bodySite) or terms.sites(concept),
+        requested=requested,
+        requested_why=why,
+        proposed=_proposed(reading, reference, request),
+        period=reading.period(reference, request.occurrencePeriod) or (timing.bounds if timing else None),
+        timing=timing,
+        authored=reading.days(reference, request.authoredOn, what="authoredOn"),
+        patient=patient,
+        plans=tuple(sorted(_named(reading, request, "CarePlan"))),
+        goals=tuple(sorted(_named(reading, request, "Goal"))),
+        supporting=tuple(sorted(reading.refs((*request.supportingInfo, *request.reasonReference)))),
+        notes=(*problems, *(note.reason for note in reading.notes)),
+    )
+
+
+def with_reasons(order: Order, conditions: Iterable[Condition]) -> Order:
+    """The order with the diagnoses that it names by reference, once the record has been read."""
+    named = [condition for condition in conditions if condition.source in order.supporting]
+    reasons = tuple(dict.fromkeys((*order.reasons, *(condition.concept for condition in named))))
+    sites = order.sites or tuple(dict.fromkeys(site for condition in named for site in condition.sites))
+    return replace(order, reasons=reasons, sites=sites)
+
+
+def _check(request: _ServiceRequest, where: str, reading: Reading) -> None:
+    subject = request.subject
+    if subject is None or not (subject.reference or subject.identifier):
+        raise MalformedRequest(
+            "A draft order has no subject",
+            where=f"{where}.subject",
+            remedy="FHIR R4 demands ServiceRequest.subject; name the patient of the hook's context",
+        )
+    if subject.reference and not subject.reference.startswith("urn:") and not reading.is_patient(subject.reference):
+        raise MalformedRequest(
+            "A draft order is for another patient than the hook's context",
+            where=f"{where}.subject",
+            remedy="Send only orders of context.patientId",
+        )
+
+
+def _lines(resource: Mapping[str, Any], request: _ServiceRequest, reading: Reading) -> tuple[Line, ...]:
+    """Billing codes of an order: in its code, its details, and CRD's billing options on either."""
+    concepts = [reading.concept(request.code), *map(reading.concept, request.orderDetail)]
+    raw = [resource.get("code"), *_list(resource.get("orderDetail"))]
+    for extension in (e for item in raw if isinstance(item, dict) for e in _list(item.get("extension"))):
+        if isinstance(extension, dict) and extension.get("url") == BILLING_OPTIONS:
+            option, _ = fit(extension, _Extension)
+            coding = (option.valueCoding,) if option.valueCoding else ()
+            concepts.append(reading.concept(option.valueCodeableConcept or CodeableConcept(coding=coding)))
+    codes = [code for concept in concepts for code in concept.codes if code.system in _BILLING and code.code]
+    return tuple(Line(code) for code in {(code.system, code.code): code for code in codes}.values())
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _discipline(reading: Reading, request: _ServiceRequest, everything: Concept) -> Discipline | None:
+    performer = reading.concept(request.performerType)
+    category = reading.merged(*request.category)
+    found = (reading.terms.discipline(concept) for concept in (everything, performer, category))
+    return next(filter(None, found), None)
+
+
+def _requested(request: _ServiceRequest, reading: Reading) -> tuple[Span | None, str]:
+    """How many visits the order asks for, or None and why it cannot be known."""
+    if request.quantityQuantity is not None:
+        quantity = request.quantityQuantity
+        units = {unit.strip().lower() for unit in (quantity.unit, quantity.code) if unit}
+        if units and not units & _VISIT_UNITS:
+            return None, f"the order's quantity is in '{quantity.unit or quantity.code}', not in visits"
+        if quantity.value is None or quantity.comparator or quantity.value < 0 or quantity.value % 1:
+            return None, "the order's quantity is no whole number of visits"
+        return Span(int(quantity.value), int(quantity.value)), ""
+    if request.quantityRange and request.quantityRange.low and request.quantityRange.low.value is not None:
+        high = request.quantityRange.high.value if request.quantityRange.high else None
+        return Span(int(request.quantityRange.low.value), None if high is None else int(high)), ""
+    if request.occurrenceTiming and request.occurrenceTiming.event:
+        return Span(len(request.occurrenceTiming.event), len(request.occurrenceTiming.event)), ""
+    timing = read_timing(reading, "order", request.occurrenceTiming)
+    if timing and timing.visits:
+        return timing.visits, ""
+    if timing:
+        return None, f"the order says how often ({timing.says}) but not for how long or how many visits"
+    return None, "the order names neither a number of visits nor a frequency"
+
+
+def _proposed(reading: Reading, source: str, request: _ServiceRequest) -> tuple[date, ...]:
+    texts = [
+        *(request.occurrenceTiming.event if request.occurrenceTiming else ()),
+        request.occurrenceDateTime,
+    ]
+    days = [reading.days(source, text, what="occurrence") for text in texts if text]
+    return tuple(sorted({day.exact for day in days if day and day.exact}))
+
+
+def _named(reading: Reading, request: _ServiceRequest, kind: str) -> Iterable[str]:
+    return [ref for ref in reading.refs((*request.basedOn, *request.supportingInfo)) if ref.startswith(f"{kind}/")]
+
+
+def first_proposed(order: Order) -> date | None:
+    """The first day on which the order proposes service, where it is known to the day."""
+    starts = [*order.proposed]
+    period = order.period
+    if period and period.first and not (period.exact is None and _vague(period.text)):
+        starts.append(period.first)
+    return min(starts, default=None)
+
+
+def _vague(text: str) -> bool:
+    start = text.split(" to ")[0]
+    return 0 < len(start) < len("2025-01-01") and start != "…"
+
+
+def order_sites(order: Order) -> tuple[Site, ...]:
+    """The body sites of an order, without doubles."""
+    return tuple(dict.fromkeys(order.sites))

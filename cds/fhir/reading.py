@@ -1,0 +1,129 @@
+"""The reader's desk: decodes resources, checks whose they are, and keeps note of what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from cds.fhir.dates import parse_days, parse_period
+from cds.fhir.elements import (
+    CodeableConcept,
+    Period,
+    Reference,
+    Shape,
+    local_reference,
+    merge_concepts,
+    read_shape,
+    to_concept,
+)
+from cds.model import Concept, Days, Fact, Note, Resource, Site
+from cds.terminology import Terminology
+
+T = TypeVar("T", bound=Shape)
+
+
+@dataclass
+class Reading:
+    """One reading of one patient's resources. Lives for one request only."""
+
+    terms: Terminology
+    patient: str
+    patient_urls: frozenset[str] = frozenset()
+    zone: ZoneInfo | None = None
+    notes: list[Note] = field(default_factory=list)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def note(self, source: str, reason: str, fact: Fact | None = None) -> None:
+        """Keep note of something that could not be read; `fact` is what it leaves in doubt."""
+        self.notes.append(Note(source, reason, fact))
+
+    def each(
+        self,
+        resources: Iterable[Resource],
+        shape: type[T],
+        fact: Fact,
+        critical: Collection[str] | None = None,
+    ) -> Iterator[tuple[Resource, T]]:
+        """Every resource of this patient in its shape; the rest is noted.
+
+        What could not be read puts `fact` in doubt, unless only fields beside the `critical` ones failed.
+        """
+        for resource in resources:
+            read, problems = read_shape(resource.payload, shape)
+            for problem in problems:
+                doubtful = read is None or critical is None or problem.split(":")[0] in critical
+                self.note(resource.reference, problem, fact if doubtful else None)
+            if read is not None and self._is_ours(resource, read):
+                yield resource, read
+
+    def _is_ours(self, resource: Resource, read: Shape) -> bool:
+        whose: Reference | None = getattr(read, "subject", None) or getattr(read, "patient", None)
+        if whose is None or not whose.reference:
+            return True
+        if self.is_patient(whose.reference):
+            return True
+        self.note(resource.reference, "it belongs to another patient and was left out")
+        return False
+
+    def is_patient(self, reference: str) -> bool:
+        """Whether a reference is to this patient: relative, absolute, or by the entry's own URL."""
+        return reference in self.patient_urls or local_reference(reference) == f"Patient/{self.patient}"
+
+    def ref(self, reference: Reference | None) -> str:
+        """`Type/id` of a reference; entries known by `urn:uuid:` are named by their type and id."""
+        if reference is None:
+            return ""
+        return self.aliases.get(reference.reference) or local_reference(reference.reference)
+
+    def refs(self, references: Iterable[Reference]) -> frozenset[str]:
+        """The set of `Type/id` of several references."""
+        return frozenset(filter(None, map(self.ref, references)))
+
+    def days(self, source: str, text: str, fact: Fact | None = None, what: str = "date") -> Days | None:
+        """A date as days; an unreadable one is noted and None."""
+        if not text:
+            return None
+        try:
+            return parse_days(text, self.zone)
+        except ValueError as problem:
+            self.note(source, f"{what}: {problem}", fact)
+            return None
+
+    def period(self, source: str, period: Period | None, fact: Fact | None = None) -> Days | None:
+        """A Period as days, open where an end is not given."""
+        if period is None:
+            return None
+        start = self.days(source, period.start, fact, "period.start")
+        return parse_period(start, self.days(source, period.end, fact, "period.end"))
+
+    def when(self, source: str, moment: str, period: Period | None, fact: Fact | None = None) -> Days | None:
+        """A moment, or else the period, as days."""
+        return self.days(source, moment, fact) if moment else self.period(source, period, fact)
+
+    def concept(self, concept: CodeableConcept | None) -> Concept:
+        """A CodeableConcept in the words of the house."""
+        return to_concept(concept, self.terms)
+
+    def merged(self, *concepts: CodeableConcept | None) -> Concept:
+        """Several concepts as one."""
+        return merge_concepts(tuple(concept for concept in concepts if concept), self.terms)
+
+    def sites(
+        self, concepts: Iterable[CodeableConcept], body_sites: Iterable[CodeableConcept] = ()
+    ) -> tuple[Site, ...]:
+        """The body sites named by diagnoses, with the side that a body site adds."""
+        named = [site for concept in concepts for site in self.terms.sites(self.concept(concept))]
+        bodies = list(body_sites)
+        places = [site for body in bodies for site in self.terms.sites(self.concept(body))]
+        side = next(filter(None, (self.terms.side(self.concept(body)) for body in bodies)), None)
+        chosen = named or places
+        return tuple(dict.fromkeys(Site(s.region, s.side or _side_at(places, s.region) or side) for s in chosen))
+
+
+def _side_at(places: Iterable[Site], region: str) -> str | None:
+    return next((place.side for place in places if place.region == region and place.side), None)
+
+
+NO_DATE = Days(None, None, text="undated")

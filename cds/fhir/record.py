@@ -1,0 +1,97 @@
+"""Evidence becomes a Record: what is known of the patient, and what could not be read and why."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from zoneinfo import ZoneInfo
+
+from cds.fhir import clinical
+from cds.fhir.measures import read_measures
+from cds.fhir.reading import Reading
+from cds.fhir.shapes import Patient
+from cds.fhir.visits import read_visits
+from cds.model import Evidence, EvidenceState, Fact, Gap, Record, Resource
+from cds.terminology import Terminology
+
+ByType = Mapping[str, Sequence[Resource]]
+
+
+def start_reading(
+    terms: Terminology, patient: str, evidence: Iterable[Evidence], zone: ZoneInfo | None = None
+) -> tuple[Reading, dict[str, list[Resource]]]:
+    """A reading of one patient, and all resources by type, each once."""
+    by_type: dict[str, list[Resource]] = defaultdict(list)
+    seen: set[str] = set()
+    urls: set[str] = set()
+    aliases: dict[str, str] = {}
+    for each in evidence:
+        for resource in each.resources:
+            if resource.url:
+                aliases[resource.url] = resource.reference
+            if resource.type == "Patient" and resource.id == patient and resource.url:
+                urls.add(resource.url)
+            if resource.id and resource.reference in seen:
+                continue
+            seen.add(resource.reference)
+            by_type[resource.type].append(resource)
+    return Reading(terms, patient, frozenset(urls), zone, aliases=aliases), by_type
+
+
+def gaps_of(evidence: Iterable[Evidence]) -> tuple[Gap, ...]:
+    """What was asked for and did not come whole, one gap for each fact that it leaves in doubt.
+
+    A search that is only a supplement (claims, bookings) leaves no doubt: see `supplementary_gaps`.
+    """
+    gaps: list[Gap] = []
+    for each in evidence:
+        if each.whole or not each.query.essential:
+            continue
+        reason = each.reason or f"{each.query.resource} could not be read ({each.state.value})"
+        gaps += [Gap(fact, each.query.key, each.state, reason) for fact in sorted(each.query.facts)]
+    return tuple(gaps)
+
+
+def supplementary_gaps(evidence: Iterable[Evidence]) -> tuple[Gap, ...]:
+    """Supplementary searches that did not come whole: shown to the reader, but they put nothing in doubt."""
+    return tuple(
+        Gap(
+            min(each.query.facts),
+            each.query.key,
+            each.state,
+            each.reason or f"{each.query.resource}: {each.state.value}",
+        )
+        for each in evidence
+        if not each.whole and not each.query.essential and each.state is not EvidenceState.NOT_ASKED
+    )
+
+
+def read_record(reading: Reading, by_type: ByType, evidence: Iterable[Evidence]) -> Record:
+    """All that is known of the patient. One unreadable resource never costs the others."""
+    conditions = clinical.read_conditions(reading, by_type.get("Condition", ()))
+    sites = {condition.source: condition.sites for condition in conditions}
+    visits, appointments = read_visits(reading, by_type, sites)
+    measures, statements = read_measures(reading, by_type)
+    procedures = clinical.read_procedures(reading, by_type.get("Procedure", ()))
+    patient = next((p for _, p in reading.each(by_type.get("Patient", ()), Patient, Fact.PATIENT)), None)
+    return Record(
+        patient=reading.patient,
+        birth=reading.days(f"Patient/{reading.patient}", patient.birthDate) if patient else None,
+        gender=patient.gender if patient else "",
+        visits=visits,
+        appointments=appointments,
+        measures=measures,
+        statements=statements,
+        conditions=conditions,
+        procedures=procedures,
+        goals=clinical.read_goals(reading, by_type.get("Goal", ())),
+        plans=clinical.read_plans(reading, by_type.get("CarePlan", ())),
+        treatments=clinical.read_treatments(reading, by_type),
+        images=clinical.read_images(reading, by_type),
+        documents=clinical.read_documents(reading, by_type.get("DocumentReference", ())),
+        tasks=clinical.read_tasks(reading, by_type.get("Task", ())),
+        episodes=clinical.read_episodes(reading, by_type.get("EpisodeOfCare", ())),
+        authorizations=clinical.read_authorizations(reading, by_type.get("ClaimResponse", ())),
+        notes=tuple(dict.fromkeys(reading.notes)),
+        gaps=gaps_of(evidence),
+    )

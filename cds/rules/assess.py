@@ -1,0 +1,121 @@
+"""Criteria become an assessment, three-valued (domain rule 1.2).
+
+A criterion that is not met for certain is not met; one that cannot be settled is unknown. The outcome
+counts required criteria only: any not met, else any unknown, else met.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from cds.model import Assessment, Coverage, CriterionResult, Order, Outcome, Record, Result
+from cds.rules import explain
+from cds.rules.case import Case
+from cds.rules.criteria import KINDS
+from cds.rules.finding import Finding, all_of, any_of, negate, not_applicable
+from cds.rules.policy import AllOf, AnyOf, Criterion, Leaf, Not, OfCriterion, Policy, Test
+from cds.terminology import Terminology
+
+
+def assess(
+    order: Order, coverage: Coverage | None, record: Record, policy: Policy, as_of: date, terms: Terminology
+) -> Assessment:
+    """Weigh one order under one policy as of a day. Pure: the same arguments give the same assessment."""
+    case = Case(order, coverage, record, policy, as_of, terms)
+    results = tuple(_result(case, criterion) for criterion in policy.criteria)
+    outcome = outcome_of(results)
+    visits = replace(case.visits, limit=_limit(results), says=_visits_say(results))
+    return Assessment(
+        order=order,
+        as_of=as_of,
+        outcome=outcome,
+        says=explain.outcome_sentence(outcome, results),
+        policy=policy.id,
+        policy_title=policy.title,
+        policy_version=policy.version,
+        policy_kind=policy.kind,
+        policy_source={"text": policy.cite.text, "url": policy.cite.url},
+        coverage=coverage,
+        visits=visits,
+        criteria=results,
+        gaps=record.gaps,
+        notes=record.notes,
+        would_change=explain.would_change(outcome, results),
+    )
+
+
+def outcome_of(results: tuple[CriterionResult, ...]) -> Outcome:
+    """The outcome of the required criteria; those that do not apply drop out."""
+    required = {result.result for result in results if result.required}
+    if Result.NOT_MET in required:
+        return Outcome.CRITERIA_NOT_MET
+    if Result.UNKNOWN in required:
+        return Outcome.INSUFFICIENT_INFORMATION
+    return Outcome.CRITERIA_MET
+
+
+def _result(case: Case, criterion: Criterion) -> CriterionResult:
+    finding = find(case, criterion)
+    return CriterionResult(
+        id=criterion.id,
+        statement=criterion.statement,
+        required=criterion.required,
+        result=finding.result,
+        says=finding.says[:1].upper() + finding.says[1:],
+        card=criterion.card,
+        evidence=tuple(dict.fromkeys(finding.evidence)),
+        missing=finding.missing,
+        would_change=finding.would_change if finding.result is Result.NOT_MET else (),
+        cite=criterion.cite.text,
+        facts=finding.facts,
+    )
+
+
+def find(case: Case, criterion: Criterion) -> Finding:
+    """The finding of one criterion, computed once for a case.
+
+    Where it is not sure that the criterion applies, only `met` stands: the rest is unknown.
+    """
+    if criterion.id not in case.findings:
+        case.findings[criterion.id] = _applied(case, criterion)
+    return case.findings[criterion.id]
+
+
+def _applied(case: Case, criterion: Criterion) -> Finding:
+    if criterion.applies_when is None:
+        return _test(case, criterion.test)
+    applies = _test(case, criterion.applies_when)
+    if applies.result in (Result.NOT_MET, Result.NOT_APPLICABLE):
+        return not_applicable(applies.says)
+    finding = _test(case, criterion.test)
+    if applies.result is Result.UNKNOWN and finding.result is Result.NOT_MET:
+        return Finding(Result.UNKNOWN, f"{finding.says}; {applies.says}", finding.evidence, applies.missing)
+    return finding
+
+
+def _test(case: Case, test: Test) -> Finding:
+    match test:
+        case Leaf(kind, params):
+            return KINDS[kind].test(case, params)
+        case AllOf(parts):
+            return all_of([_test(case, part) for part in parts])
+        case AnyOf(parts):
+            return any_of([_test(case, part) for part in parts])
+        case Not(part):
+            return negate(_test(case, part))
+        case OfCriterion(name):
+            finding = find(case, case.policy.criterion(name))
+            # The other criterion tells its own story in its own row; here its result is enough.
+            return replace(finding, says=f"{name.replace('-', ' ')} {explain.RESULT_WORDS[finding.result]}")
+
+
+def _limit(results: tuple[CriterionResult, ...]) -> int | None:
+    """The limit of the first criterion that counts visits against one; required ones first."""
+    counted = sorted((r for r in results if "limit" in r.facts), key=lambda result: not result.required)
+    return next((int(r.facts["limit"]) for r in counted if r.facts["limit"] is not None), None)
+
+
+def _visits_say(results: tuple[CriterionResult, ...]) -> str:
+    counted = sorted((r for r in results if "limit" in r.facts), key=lambda result: not result.required)
+    return counted[0].says if counted else ""

@@ -1,0 +1,78 @@
+"""One order under one policy on one day: what every test of a criterion may look at."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cached_property
+
+from cds.model import Coverage, Fact, Order, Record, VisitCount
+from cds.rules.episode import Spell, count_visits, find_spell
+from cds.rules.finding import Finding
+from cds.rules.policy import DatedValue, Policy
+from cds.terminology import ICD10, Terminology
+
+
+class Case:
+    """Lives for one assessment. Findings of criteria are kept here, so that one may refer to another."""
+
+    def __init__(
+        self,
+        order: Order,
+        coverage: Coverage | None,
+        record: Record,
+        policy: Policy,
+        as_of: date,
+        terms: Terminology,
+    ) -> None:
+        """Nothing is computed until a test asks for it."""
+        self.order = order
+        self.coverage = coverage
+        self.record = record
+        self.policy = policy
+        self.as_of = as_of
+        self.terms = terms
+        self.findings: dict[str, Finding] = {}
+
+    def value(self, threshold: str) -> DatedValue | None:
+        """The value of one of the policy's thresholds on the day, for the order's diagnoses.
+
+        A policy that somebody chose by name for a day before its time is read as on its first day.
+        """
+        day = max(self.as_of, self.policy.start)
+        return self.policy.thresholds[threshold].at(day, self.diagnoses)
+
+    def number(self, threshold: str) -> int | None:
+        """The value as a whole number; None where the policy has none for this day and diagnosis."""
+        value = self.value(threshold)
+        return None if value is None else round(value.value)
+
+    @cached_property
+    def diagnoses(self) -> tuple[str, ...]:
+        """The order's ICD-10-CM codes."""
+        return tuple(code.code for reason in self.order.reasons for code in reason.codes if code.system == ICD10)
+
+    def ordered(self, valueset: str) -> tuple[str, ...]:
+        """The codes of the order (its own and its lines') that are in a value set."""
+        wanted = self.terms.valueset(valueset)
+        codes = (*self.order.concept.codes, *(line.code for line in self.order.lines))
+        return tuple(dict.fromkeys(code.code for code in codes if wanted.has_code(code)))
+
+    @cached_property
+    def spell(self) -> Spell:
+        """The episode of care that the order belongs to."""
+        gap = self.number(self.policy.episode.gap)
+        return find_spell(self.order, self.record, self.as_of, gap if gap is not None else 60)
+
+    @cached_property
+    def visits(self) -> VisitCount:
+        """The visits of the episode, as numbers."""
+        return count_visits(self.order, self.record, self.spell, self.as_of)
+
+    @cached_property
+    def start(self) -> date:
+        """The first day of the episode; the evaluation date where there was no visit yet."""
+        return self.spell.start or self.as_of
+
+    def doubts(self, *facts: Fact) -> tuple[str, ...]:
+        """Why what the record says of these facts may not be all."""
+        return self.record.doubts(*facts)

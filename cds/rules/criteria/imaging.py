@@ -1,0 +1,60 @@
+"""Imaging studies on file."""
+
+from __future__ import annotations
+
+from cds.model import Concept, Days, Fact, Site, add_months
+from cds.rules.case import Case
+from cds.rules.criteria.kinds import Params, kind
+from cds.rules.criteria.words import because, plural
+from cds.rules.finding import Finding, met, not_met, unknown
+
+Picture = tuple[Days, str]
+
+
+def pictures(case: Case, params: Params) -> list[Picture]:
+    """Studies, reports and procedures that are of the set's modality and the order's region."""
+    wanted = case.terms.valueset(params["set"])
+    modalities = {code for system, code in wanted.codes if system == "dicom"}
+    found: list[Picture] = []
+    for image in case.record.images:
+        if (wanted.matches(image.concept) or image.modality in modalities) and _here(case, image.sites):
+            found.append((image.day, image.source))
+    for done in case.record.procedures:
+        if wanted.matches(done.concept) and _here(case, done.sites):
+            found.append((done.day, done.source))
+    return [(day, source) for day, source in found if day.within(None, case.as_of) is not False]
+
+
+def _here(case: Case, sites: tuple[Site, ...]) -> bool:
+    """A study that names no region may be of this one."""
+    return not sites or not case.order.sites or any(s.may_be(mine) for s in sites for mine in case.order.sites)
+
+
+@kind("imaging-on-file", Fact.IMAGING)
+def imaging_on_file(case: Case, params: Params) -> Finding:
+    """Whether a study of the set lies within the last `months`, and (`count`) how many there are in all."""
+    months, least = case.number(params["months"]), case.number(params["count"]) if "count" in params else 1
+    if months is None or least is None:
+        return unknown("the policy states no window for this date", ["the policy's figure"])
+    since = add_months(case.as_of, -months)
+    title = case.terms.valueset(params["set"]).title.lower()
+    found = pictures(case, params)
+    recent = [source for day, source in found if day.within(since, case.as_of)]
+    maybe = [source for day, source in found if day.within(since, case.as_of) is None]
+    every = [source for _, source in found]
+    if recent and len(found) >= least:
+        return met(
+            f"{plural(len(found), 'study')} of {title} on file, the latest since {since}".replace("studys", "studies"),
+            every,
+        )
+    says = f"{title}: {len(found)} on file, {len(recent)} since {since}; {least} wanted, the latest since {since}"
+    if doubts := case.doubts(Fact.IMAGING):
+        return unknown(f"{says}; imaging could not be read in full: {because(doubts)}", [title], every)
+    if maybe and len(found) >= least:
+        return unknown(says, ["the exact day of the study"], every)
+    return not_met(says, every, [f"met if {title} since {since} is on file"])
+
+
+def is_of_region(case: Case, concept: Concept) -> bool:
+    """Whether a concept names the order's region."""
+    return any(site.may_be(mine) for site in case.terms.sites(concept) for mine in case.order.sites)

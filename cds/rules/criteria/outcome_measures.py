@@ -1,0 +1,189 @@
+"""Outcome measures: is one on file, at the start and now; did it change as a clinician would call change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from cds.model import Fact, Measure, Result
+from cds.rules.case import Case
+from cds.rules.criteria.kinds import Params, kind
+from cds.rules.criteria.words import because, listed
+from cds.rules.episode import earliest_current
+from cds.rules.finding import Finding, any_of, met, not_applicable, not_met, unknown
+from cds.terminology import Instrument
+
+
+def suited(case: Case) -> tuple[Instrument, ...]:
+    """The questionnaires that suit the order's body region and diagnosis, the preferred first."""
+    instruments = case.terms.suited_instruments(case.order.sites, case.order.reasons)
+    return tuple(i for i in instruments if not i.impairment and i.measures == "function")
+
+
+def names(instruments: Sequence[Instrument], most: int = 3) -> str:
+    """The usual names of the first few: `HAGOS, iHOT-33 or iHOT-12`."""
+    return listed([instrument.name for instrument in instruments[:most]], last="or")
+
+
+def _window(case: Case, params: Params) -> tuple[date, date, str]:
+    """First and last day of the policy's window, and how to call it."""
+    if params["window"] == "baseline":
+        before, after = case.number(params["days-before"]), case.number(params["days-after"])
+        first = case.start - timedelta(days=before or 0)
+        return first, min(case.as_of, case.start + timedelta(days=after or 0)), "at the start of care"
+    visits = case.number(params["visits"]) if "visits" in params else None
+    return (
+        earliest_current(case.spell, case.as_of, case.number(params["days"]) or 0, visits),
+        case.as_of,
+        "currently",
+    )
+
+
+@kind("outcome-measure-on-file", Fact.MEASURES, Fact.VISITS, Fact.TASKS)
+def outcome_measure_on_file(case: Case, params: Params) -> Finding:
+    """Whether a suited instrument has a score in the window (`baseline` or `current`)."""
+    instruments = suited(case)
+    first, last, when = _window(case, params)
+    wanted = {instrument.id for instrument in instruments}
+    mine = [m for m in case.record.measures if m.instrument in wanted and m.day.within(None, case.as_of) is not False]
+    inside = [m for m in mine if m.day.within(first, last)]
+    final = [measure for measure in inside if not measure.preliminary]
+    facts = _facts(case, instruments, mine, params["window"])
+    if final:
+        return met(f"{_told(case, final[-1])} {when}", _sources(final), facts=facts)
+    maybe = [m for m in mine if m.day.within(first, last) is None]
+    asked = f"{names(instruments)} between {first} and {last}"
+    if inside or maybe:
+        why = "is preliminary" if inside else f"is dated only {maybe[-1].day}"
+        return unknown(
+            f"a score on file {why}", [f"a final, dated score of {asked}"], _sources(inside or maybe), facts=facts
+        )
+    doubts = case.doubts(Fact.MEASURES)
+    if params["window"] == "baseline":
+        doubts += case.doubts(Fact.VISITS) if case.spell.start is None else ()
+    if doubts:
+        return unknown(f"outcome measures could not be read in full: {because(doubts)}", [asked], facts=facts)
+    seen = f" (last seen {_told(case, mine[-1])})" if mine else ""
+    return not_met(
+        f"no {names(instruments)} on file {when}, {first} to {last}{seen}",
+        change=[f"met if {names(instruments)} of {first} to {last} is recorded" if params["window"] == "baseline"
+                else f"met if {names(instruments)} is taken and recorded now"],
+        facts=facts,
+    )  # fmt: skip
+
+
+def _facts(case: Case, instruments: Sequence[Instrument], mine: Sequence[Measure], window: str) -> dict[str, object]:
+    asked = any(any(i.name.lower() in task.text.lower() for i in instruments) for task in case.record.tasks)
+    return {
+        "instruments": [instrument.name for instrument in instruments],
+        "instrument_ids": [instrument.id for instrument in instruments],
+        "last_seen": str(mine[-1].day) if mine else None,
+        "already_asked": asked,
+        f"{window}_on_file": bool(mine),
+    }
+
+
+def _told(case: Case, measure: Measure) -> str:
+    """`iHOT-12 46 on 2025-03-01`."""
+    instrument = case.terms.instruments[measure.instrument]
+    part = f" {instrument.part(measure.subscale).get('name')}" if measure.subscale else ""
+    score = f" {measure.score:g}" if measure.score is not None else (f" {measure.text}" if measure.text else "")
+    return f"{instrument.name}{part}{score} on {measure.day}"
+
+
+def _sources(measures: Iterable[Measure]) -> list[str]:
+    return [source for measure in measures for source in measure.sources]
+
+
+# ------------------------------------------------------------------------------------------------ change
+
+
+@dataclass(frozen=True)
+class Change:
+    """Baseline and latest of one instrument and subscale, and how a clinician reads the difference."""
+
+    instrument: Instrument
+    baseline: Measure
+    latest: Measure
+    gain: float
+    threshold: float | None
+    kind: str
+    verified: bool
+    ceiling: bool
+
+
+def changes(case: Case, wanted: Iterable[Instrument]) -> list[Change]:
+    """Every comparable pair within the episode: same instrument, subscale and side, on different days."""
+    found: list[Change] = []
+    first = case.start - timedelta(days=14)
+    for instrument in wanted:
+        groups: dict[tuple[str | None, str | None], list[Measure]] = {}
+        for m in case.record.measures:
+            usable = m.instrument == instrument.id and m.score is not None and not m.preliminary
+            if usable and m.day.exact and m.day.within(first, case.as_of):
+                groups.setdefault((m.subscale, m.side), []).append(m)
+        for (subscale, _), scores in groups.items():
+            days = [m.day.exact for m in scores]
+            unclear = days.count(days[0]) > 1 or days.count(days[-1]) > 1
+            if days[0] != days[-1] and not unclear:
+                found.append(_change(instrument, subscale, scores[0], scores[-1]))
+    return found
+
+
+def _change(instrument: Instrument, subscale: str | None, baseline: Measure, latest: Measure) -> Change:
+    before, after = baseline.score or 0.0, latest.score or 0.0
+    gain = after - before if instrument.higher_is_better else before - after
+    important = instrument.important_change(subscale)
+    limits = instrument.range(subscale)
+    best = (limits[1] if instrument.higher_is_better else limits[0]) if limits else None
+    ceiling = bool(important and best is not None and abs(best - before) < important[0])
+    threshold, label, verified = important or (None, "", False)
+    return Change(instrument, baseline, latest, gain, threshold, label, verified, ceiling)
+
+
+def read_change(case: Case, change: Change) -> Finding:
+    """Improved, unchanged, worse or not comparable, as a finding."""
+    name = change.instrument.name
+    part = change.instrument.part(change.baseline.subscale).get("name") if change.baseline.subscale else None
+    label = f"{name} {part}" if part else name
+    says = f"{label} {change.baseline.score:g} to {change.latest.score:g}"
+    evidence = _sources((change.baseline, change.latest))
+    if change.ceiling:
+        return not_applicable(f"{says}: too near the best possible score to show change", evidence)
+    if change.threshold is None:
+        return unknown(f"{says}: no important change is known for {label}", ["a published important change"], evidence)
+    margin = f"{change.kind or 'important change'} {change.threshold:g}"
+    if change.gain >= change.threshold:
+        if not change.verified:
+            missing = [f"the important change of {label}, verified (the catalogue's figure is not)"]
+            return unknown(f"{says} ({margin}, not verified)", missing, evidence)
+        return met(f"{says}, improved ({margin})", evidence)
+    worse = change.gain <= -change.threshold
+    word = "worse" if worse else "no important change"
+    return not_met(f"{says}, {word} ({margin})", evidence, [f"met if {label} improves by {change.threshold:g}"])
+
+
+@kind("outcome-measure-improved", Fact.MEASURES, Fact.VISITS)
+def outcome_measure_improved(case: Case, params: Params) -> Finding:
+    """Whether any suited instrument improved by its important change between baseline and latest."""
+    return improvement(case, params, suited(case), "outcome measure")
+
+
+def improvement(case: Case, params: Params, wanted: Sequence[Instrument], what: str) -> Finding:
+    """The best of the comparable changes; where there is none, unknown or, if the policy says so, not met.
+
+    `when-absent: not-met` is for criteria that demand the documentation itself; it holds only where the
+    search was whole.
+    """
+    found = [read_change(case, change) for change in changes(case, wanted)]
+    if any(finding.result is not Result.NOT_APPLICABLE for finding in found):
+        return any_of(found)
+    doubts = case.doubts(Fact.MEASURES)
+    says = f"no comparable {what}s in this episode"
+    asked = [f"the same {what} at the start of care and now"]
+    if found:
+        return not_applicable("; ".join(finding.says for finding in found))
+    if doubts or params.get("when-absent") != "not-met":
+        return unknown(f"{says} ({because(doubts)})" if doubts else says, asked)
+    return not_met(says, change=[f"met if {asked[0]} are recorded and show an important change"])

@@ -1,0 +1,32 @@
+"""What a policy has to know, from the kinds of its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cds.model import Fact, Need
+from cds.rules.criteria import KINDS
+from cds.rules.policy import Criterion, Policy, Test, leaves, references
+
+
+def needs_of(policies: Iterable[Policy]) -> tuple[Need, ...]:
+    """The needs of some policies together; essential where a required criterion has the need."""
+    wanted: dict[Fact, bool] = {}
+    for policy in policies:
+        for criterion in policy.criteria:
+            for fact in _facts_of(policy, criterion, frozenset()):
+                wanted[fact] = wanted.get(fact, False) or criterion.required
+    return tuple(Need(fact, essential) for fact, essential in sorted(wanted.items()))
+
+
+def _facts_of(policy: Policy, criterion: Criterion, seen: frozenset[str]) -> set[Fact]:
+    """Facts of a criterion and of the criteria that it refers to."""
+    if criterion.id in seen:
+        return set()
+    found: set[Fact] = set()
+    tests: tuple[Test | None, ...] = (criterion.test, criterion.applies_when)
+    for test in tests:
+        found |= {fact for leaf in leaves(test) for fact in KINDS[leaf.kind].facts}
+        for name in references(test):
+            found |= _facts_of(policy, policy.criterion(name), seen | {criterion.id})
+    return found

@@ -1,0 +1,93 @@
+"""Which policy is in force for an order, under a coverage, on a service date (domain rule 1.5).
+
+Exact beats wildcard field by field, in the order line of business, jurisdiction, payer, plan, service,
+diagnosis, phase. Two equally specific coverage policies are a tie, and a tie is no policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from cds.model import Concept, Coverage, Order
+from cds.rules.policy import AppliesTo, Policy
+from cds.terminology import ICD10, Terminology
+
+ADDING_KINDS = ("statute", "billing", "benefit")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The selected policy (None: no policy, and `why`), and the policies of other kinds that add to it."""
+
+    policy: Policy | None
+    why: str
+    adding: tuple[Policy, ...] = ()
+
+
+def select_policy(
+    policies: Iterable[Policy], order: Order, coverage: Coverage | None, day: date, terms: Terminology
+) -> Selection:
+    """Choose by specificity; never by the order of files."""
+    fitting = [
+        (rank, policy)
+        for policy in policies
+        if policy.in_force(day) and (rank := specificity(policy.applies_to, order, coverage, terms)) is not None
+    ]
+    adding = tuple(sorted((p for _, p in fitting if p.kind in ADDING_KINDS), key=lambda policy: policy.id))
+    candidates = [(rank, policy) for rank, policy in fitting if policy.kind not in ADDING_KINDS]
+    if not candidates:
+        return Selection(None, _none_applies(order, coverage, day), adding)
+    best = max(rank for rank, _ in candidates)
+    chosen = sorted((policy for rank, policy in candidates if rank == best), key=lambda policy: policy.id)
+    if len(chosen) > 1:
+        named = " and ".join(f"{policy.title} ({policy.id})" for policy in chosen)
+        return Selection(None, f"two policies match equally well: {named}", adding)
+    return Selection(chosen[0], "", adding)
+
+
+def _none_applies(order: Order, coverage: Coverage | None, day: date) -> str:
+    payer = coverage.payer_name or "this payer" if coverage else "this payer"
+    return f"no policy of {payer} for {order.label[:1].lower()}{order.label[1:]} is in force on {day.isoformat()}"
+
+
+def specificity(
+    applies: AppliesTo, order: Order, coverage: Coverage | None, terms: Terminology
+) -> tuple[int, ...] | None:
+    """One number for each field (0: wildcard); None where the policy does not apply."""
+    line = coverage.line_of_business if coverage else None
+    ranks = [
+        _one_of(applies.lines_of_business, [line]),
+        _one_of(applies.jurisdictions, [coverage.jurisdiction if coverage else None]),
+        _one_of(applies.payers, coverage.payers if coverage else ()),
+        _one_of(applies.plans, [coverage.plan if coverage else None]),
+        _services(applies, order, terms),
+        _diagnoses(applies.diagnoses, order),
+        _one_of(applies.disciplines, [order.discipline.value if order.discipline else None]),
+    ]
+    if any(rank is None for rank in ranks):
+        return None
+    return tuple(rank for rank in ranks if rank is not None)
+
+
+def _one_of(wanted: Sequence[str], given: Iterable[str | None]) -> int | None:
+    if not wanted:
+        return 0
+    return 1 if set(wanted) & set(given) else None
+
+
+def _services(applies: AppliesTo, order: Order, terms: Terminology) -> int | None:
+    if not applies.services:
+        return 0
+    codes = Concept((*order.concept.codes, *(line.code for line in order.lines)), order.concept.text)
+    return 1 if any(terms.in_set(codes, name) for name in applies.services) else None
+
+
+def _diagnoses(prefixes: Sequence[str], order: Order) -> int | None:
+    """How long the longest branch is that fits one of the order's diagnoses."""
+    if not prefixes:
+        return 0
+    codes = [code.code.replace(".", "") for r in order.reasons for code in r.codes if code.system == ICD10]
+    fitting = [len(p) for p in prefixes if any(code.startswith(p.replace(".", "")) for code in codes)]
+    return max(fitting, default=None)

@@ -1,0 +1,195 @@
+"""The one use case: draft orders in, assessments out. Read this first.
+
+    orders -> coverage (a payer is never guessed) -> policy in force on the service date -> its needs
+    -> evidence (prefetch first, the rest side by side) -> record -> criteria -> assessment
+
+Pure rooms do the reading and the weighing; what touches the world comes in as `Ports`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from cds.errors import MissingData
+from cds.fhir.coverage import NOT_KNOWN, choose_coverage, read_coverages, unresolved_payers
+from cds.fhir.orders import first_proposed, with_reasons
+from cds.fhir.queries import INDISPENSABLE, queries_for
+from cds.fhir.record import read_record, start_reading, supplementary_gaps
+from cds.model import (
+    Assessment,
+    Coverage,
+    Evidence,
+    EvidenceState,
+    Fact,
+    Gap,
+    Need,
+    Order,
+    Outcome,
+    Query,
+    Record,
+)
+from cds.rules.assess import assess
+from cds.rules.needs import needs_of
+from cds.rules.policy import Policy
+from cds.rules.select import Selection, select_policy
+from cds.terminology import Terminology
+
+log = logging.getLogger(__name__)
+BASICS = (Need(Fact.PATIENT), Need(Fact.COVERAGE))
+TECHNICAL = (EvidenceState.REFUSED, EvidenceState.LATE, EvidenceState.FAILED)
+
+
+class Source(Protocol):
+    """Where evidence comes from: a call's prefetch and FHIR server, or a Bundle."""
+
+    def gather(self, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
+        """What came of each query, never an exception."""
+
+    def read(self, references: Sequence[str]) -> tuple[Evidence, ...]:
+        """What came of reading single resources (`Organization/1`)."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What a deployment lends to every call. Immutable; holds nothing of any one call but its source."""
+
+    terms: Terminology
+    policies: tuple[Policy, ...]
+    source: Source
+    zone: ZoneInfo | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question: these orders of this patient, today; `as_of` and `policy` only where somebody chose them."""
+
+    patient: str
+    orders: tuple[Order, ...]
+    today: date
+    as_of: date | None = None
+    policy: str | None = None
+
+
+def assess_orders(asked: Asked, ports: Ports) -> tuple[Assessment, ...]:
+    """Assess each therapy order. A failure inside one order's assessment fails that order alone.
+
+    Raises MissingData (412) when what is indispensable was neither sent nor can be fetched.
+    """
+    if not asked.orders:
+        return ()
+    first = _needs_before_selection(asked)
+    basics = _gather(ports, queries_for(first, ports.terms))
+    coverages, why_none = _coverages(asked, ports, basics)
+    choices = [_choose(asked, ports, order, basics, coverages, why_none) for order in asked.orders]
+    policies = [choice.selection.policy for choice in choices if choice.selection.policy]
+    queries = queries_for((*needs_of(policies), *first), ports.terms)
+    known = {each.query.key: each for each in basics}
+    evidence = (*basics, *_gather(ports, {key: q for key, q in queries.items() if key not in known}))
+    reading, by_type = start_reading(ports.terms, asked.patient, evidence, ports.zone)
+    record = read_record(reading, by_type, evidence)
+    extra = supplementary_gaps(evidence)
+    return tuple(_assess_one(choice, record, ports, extra) for choice in choices)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    order: Order
+    as_of: date
+    coverage: Coverage | None
+    selection: Selection
+    technical: bool = False
+
+
+def evaluation_date(asked: Asked, order: Order) -> date:
+    """The first proposed service date, else the day the order was written, else today (domain rule 1.2)."""
+    authored = order.authored.exact if order.authored else None
+    return asked.as_of or first_proposed(order) or authored or asked.today
+
+
+def _needs_before_selection(asked: Asked) -> tuple[Need, ...]:
+    """Coverage and patient; and the problem list where an order names its diagnosis by reference only."""
+    referred = any(ref.startswith("Condition/") for order in asked.orders for ref in order.supporting)
+    return (*BASICS, Need(Fact.CONDITIONS)) if referred else BASICS
+
+
+def _gather(ports: Ports, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
+    evidence = ports.source.gather(queries)
+    absent = [e.query.key for e in evidence if e.state is EvidenceState.NOT_ASKED and e.query.key in INDISPENSABLE]
+    if absent:
+        raise MissingData(
+            f"Data that is needed was not sent and cannot be fetched: {', '.join(sorted(absent))}",
+            where="prefetch",
+            remedy="Satisfy these prefetch keys, or send fhirServer and fhirAuthorization of an allowed FHIR server",
+        )
+    return evidence
+
+
+def _coverages(
+    asked: Asked, ports: Ports, basics: Sequence[Evidence]
+) -> tuple[Sequence[tuple[Coverage, int | None]], str]:
+    reading, by_type = start_reading(ports.terms, asked.patient, basics, ports.zone)
+    found = by_type.get("Coverage", [])
+    wanted = [ref for ref in unresolved_payers(reading, found) if not _held(ref, by_type.get("Organization", []))]
+    more = ports.source.read(wanted) if wanted else ()
+    organizations = [*by_type.get("Organization", []), *(r for each in more for r in each.resources)]
+    failed = [e.reason for e in (*basics, *more) if not e.whole and e.query.resource in ("Coverage", "Organization")]
+    why = f"the coverage could not be read: {failed[0]}" if failed else NOT_KNOWN
+    return read_coverages(reading, found, organizations), why
+
+
+def _held(reference: str, resources: Sequence[object]) -> bool:
+    return any(getattr(resource, "reference", None) == reference for resource in resources)
+
+
+def _choose(
+    asked: Asked,
+    ports: Ports,
+    order: Order,
+    basics: Sequence[Evidence],
+    coverages: Sequence[tuple[Coverage, int | None]],
+    why_none: str,
+) -> _Choice:
+    """The policy in force for one order; forced by name where somebody asked for one."""
+    reading, by_type = start_reading(ports.terms, asked.patient, basics, ports.zone)
+    order = with_reasons(order, read_record(reading, by_type, basics).conditions)
+    as_of = evaluation_date(asked, order)
+    coverage, why = choose_coverage(coverages, as_of)
+    if asked.policy is not None:
+        named = next((policy for policy in ports.policies if policy.id == asked.policy), None)
+        return _Choice(order, as_of, coverage, Selection(named, f"there is no policy '{asked.policy}'"))
+    if coverage is None:
+        broken = any(e.state in TECHNICAL for e in basics if e.query.key == "coverage")
+        return _Choice(order, as_of, None, Selection(None, why_none if not coverages else why), broken)
+    return _Choice(order, as_of, coverage, select_policy(ports.policies, order, coverage, as_of, ports.terms))
+
+
+def _assess_one(choice: _Choice, record: Record, ports: Ports, extra: Sequence[Gap]) -> Assessment:
+    policy = choice.selection.policy
+    if policy is None:
+        says = f"No policy applies: {choice.selection.why}"
+        return Assessment(
+            choice.order,
+            choice.as_of,
+            Outcome.NO_POLICY,
+            says,
+            coverage=choice.coverage,
+            technical=choice.technical,
+        )
+    try:
+        done = assess(choice.order, choice.coverage, record, policy, choice.as_of, ports.terms)
+    except Exception:  # one order's failure must not cost the others, and must be seen: a card and a log entry
+        log.exception("assessment of one order under policy %s failed", policy.id)
+        says = (
+            "Not enough information: the policy could not be applied to this record because of a fault in the service"
+        )
+        return Assessment(
+            choice.order, choice.as_of, Outcome.INSUFFICIENT_INFORMATION, says, policy.id, policy.title,
+            policy.version, policy.kind, coverage=choice.coverage, technical=True,
+        )  # fmt: skip
+    technical = any(gap.state in TECHNICAL for gap in record.gaps)
+    return replace(done, gaps=(*done.gaps, *extra), technical=technical)

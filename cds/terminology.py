@@ -1,0 +1,420 @@
+"""Code systems, value sets, body regions and instruments, loaded once from the data in `fhir_profiles/`.
+
+Everything here is a question that a reader or a criterion asks of the data: "is this concept in that
+set?", "which body site does it name?", "whose work is it?", "which instrument is this code?".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from cds.errors import CatalogueError
+from cds.model import Code, Concept, Discipline, Site
+from cds.yamlfile import YamlFile, read_yaml
+
+ICD10 = "icd-10-cm"
+
+# LOINC's generic panels for measures that have no code of their own (patient-reported, performance), and
+# their score components: loinc.org 89196-0, 89194-5, 89197-8, 89191-1.
+GENERIC_PANELS = (("loinc", "89196-0"), ("loinc", "89197-8"), ("loinc", "89194-5"), ("loinc", "89191-1"))
+
+
+@dataclass(frozen=True)
+class ValueSet:
+    """A named set of codes, ICD-10-CM branches and, as a last resort, words."""
+
+    id: str
+    title: str
+    codes: Mapping[tuple[str, str], Mapping[str, Any]]
+    prefixes: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]
+    words: re.Pattern[str] | None
+    verified: bool = False
+
+    def has_code(self, code: Code) -> bool:
+        """Whether the code is listed, or lies in a listed branch."""
+        if (code.system, code.code) in self.codes:
+            return True
+        bare = code.code.replace(".", "").upper()
+        return any(_in_branch(bare, *branch) for branch in self.prefixes.get(code.system, ()))
+
+    def has_words(self, concept: Concept) -> bool:
+        """Whether one of the set's words stands in the concept's text or displays."""
+        if self.words is None:
+            return False
+        return any(self.words.search(text) for text in (concept.text, *(c.display for c in concept.codes)) if text)
+
+    def matches(self, concept: Concept) -> bool:
+        """Whether the concept is in the set, by code first and by words last."""
+        return any(map(self.has_code, concept.codes)) or self.has_words(concept)
+
+    def discipline(self, concept: Concept) -> Discipline | None:
+        """Whose work the concept is, where its code (or its words) tell."""
+        for code in concept.codes:
+            named = self.codes.get((code.system, code.code), {}).get("discipline")
+            if named:
+                return Discipline(named)
+        return None
+
+
+@dataclass(frozen=True)
+class Region:
+    """A body region: ICD-10-CM branches (with the place of the side character), SNOMED sites, words."""
+
+    id: str
+    label: str
+    icd10: tuple[tuple[str, Mapping[str, Any]], ...]
+    sites: frozenset[tuple[str, str]]
+    words: re.Pattern[str] | None
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """One outcome measure or impairment measure of the catalogue, as its file says (`data`)."""
+
+    id: str
+    name: str
+    data: Mapping[str, Any]
+
+    @property
+    def impairment(self) -> bool:
+        """Whether it measures an impairment (range of motion, strength, a task), not a questionnaire."""
+        return self.data.get("kind") == "impairment"
+
+    @property
+    def measures(self) -> str:
+        """`function`, `pain`, `mental-health`, `range-of-motion`, …."""
+        return str(self.data.get("measures", ""))
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The direction of the scale."""
+        return bool(self.data.get("better", "higher") == "higher")
+
+    def part(self, subscale: str | None) -> Mapping[str, Any]:
+        """The subscale's own entry, else the instrument's."""
+        for entry in self.data.get("subscales") or ():
+            if entry.get("id") == subscale:
+                return {**self.data, **entry}
+        return self.data
+
+    def range(self, subscale: str | None) -> tuple[float, float] | None:
+        """Lowest and highest possible score."""
+        limits = self.part(subscale).get("range")
+        return (float(limits["low"]), float(limits["high"])) if limits else None
+
+    def important_change(self, subscale: str | None) -> tuple[float, str, bool] | None:
+        """Change that matters: amount, kind (MCII, SDC, …), whether somebody verified the figure.
+
+        A verified figure goes before an unverified one, and the important change before the smallest
+        detectable one, which is all that is published for impairments.
+        """
+        part = self.part(subscale)
+        figures = [f for f in (part.get("important-change"), part.get("detectable-change")) if f]
+        known = [figure for figure in figures if figure.get("value") is not None]
+        best = next((figure for figure in known if figure.get("verified")), next(iter(known), None))
+        return None if best is None else (float(best["value"]), str(best.get("kind", "")), bool(best.get("verified")))
+
+
+def _pattern(words: Iterable[str]) -> re.Pattern[str] | None:
+    """One expression that finds any of the words as whole words, longest first."""
+    escaped = sorted((re.escape(str(word).strip()).replace(r"\ ", r"[\s-]+") for word in words), key=len, reverse=True)
+    return re.compile(r"(?<![\w])(?:" + "|".join(escaped) + r")(?![\w])", re.IGNORECASE) if escaped else None
+
+
+def _normal(name: str) -> str:
+    """An alias without case, spaces and punctuation: `iHOT-12` and `IHOT 12` are one."""
+    return re.sub(r"[^a-z0-9]+", "", name.lower())
+
+
+class Terminology:
+    """All of `fhir_profiles`' vocabularies. Immutable after it is built; safe to share between threads."""
+
+    def __init__(self, root: Traversable | None = None) -> None:
+        """Load from `root` (the packaged `fhir_profiles` unless given); raise CatalogueError when unusable."""
+        self._root = root or files("fhir_profiles")
+        self._systems = self._load_systems()
+        self.valuesets = self._load_valuesets()
+        self.regions, self._side_words, self._side_codes, self._side_marks = self._load_regions()
+        self.instruments = self._load_instruments()
+        self._by_region, self._any_region = self._load_instruments_by_region()
+        self.override_reasons = self._load_override_reasons()
+        self.lines_of_business = self._load_lines_of_business()
+        self.sites = lru_cache(maxsize=4096)(self._sites)
+
+    # ------------------------------------------------------------------------------------------ questions
+
+    def system(self, uri: str) -> str:
+        """The short name of a code system (`snomed`), or the URI itself when it is not known."""
+        return self._systems.get(uri) or self._systems.get(uri.rstrip("/")) or uri
+
+    def url(self, system: str) -> str:
+        """The canonical URI of a short name."""
+        return str(self._urls.get(system, system))
+
+    def valueset(self, name: str) -> ValueSet:
+        """A value set by its id; raise CatalogueError when there is none."""
+        try:
+            return self.valuesets[name]
+        except KeyError:
+            raise CatalogueError(
+                f"There is no value set '{name}'",
+                where="fhir_profiles/valuesets/",
+                remedy=f"Known sets: {', '.join(sorted(self.valuesets))}",
+            ) from None
+
+    def in_set(self, concept: Concept, name: str) -> bool:
+        """Whether a concept is in a value set."""
+        return self.valueset(name).matches(concept)
+
+    def is_surgery(self, concept: Concept) -> bool:
+        """Whether a procedure is in one of the surgery sets (`hip-surgery`, …)."""
+        return any(self.valuesets[name].matches(concept) for name in self.valuesets if name.endswith("-surgery"))
+
+    def discipline(self, concept: Concept, *sets: str) -> Discipline | None:
+        """Whose work a concept is by the codes of these sets; then by the discipline's own name in words."""
+        for name in sets or (
+            "disciplines",
+            "therapy-evaluations",
+            "therapy-re-evaluations",
+            "therapy-services",
+        ):
+            if name in self.valuesets and (found := self.valuesets[name].discipline(concept)):
+                return found
+        for text in (concept.text, *(code.display for code in concept.codes)):
+            for pattern, named in _DISCIPLINE_WORDS:
+                if text and pattern.search(text):
+                    return named
+        return None
+
+    def _sites(self, concept: Concept) -> tuple[Site, ...]:
+        """The body sites that a concept names: by ICD-10-CM branch, SNOMED site, or words."""
+        found: list[Site] = []
+        for code in concept.codes:
+            found += self._sites_of_code(code)
+        if not found:
+            texts = [concept.text, *(code.display for code in concept.codes)]
+            found = self._sites_in_words(" ".join(text for text in texts if text))
+        return tuple(dict.fromkeys(found))
+
+    def _sites_of_code(self, code: Code) -> list[Site]:
+        if code.system == ICD10:
+            bare = code.code.replace(".", "").upper()
+            best: tuple[int, Site] | None = None
+            for region in self.regions.values():
+                for prefix, entry in region.icd10:
+                    if bare.startswith(prefix) and (best is None or len(prefix) > best[0]):
+                        best = (len(prefix), Site(region.id, self._side_of(bare, entry)))
+            return [best[1]] if best else []
+        return [
+            Site(r.id, self.side(Concept((code,))))
+            for r in self.regions.values()
+            if (code.system, code.code) in r.sites
+        ]
+
+    def _side_of(self, bare: str, entry: Mapping[str, Any]) -> str | None:
+        """The side that an ICD-10-CM code says, as its branch's entry in body-regions.yaml reads it."""
+        if "side" in entry:
+            return str(entry["side"])
+        place = entry.get("side-character")
+        mark = bare[place - 1] if place and len(bare) >= place else ""
+        own = {str(m): side for side in ("right", "left", "bilateral") for m in entry.get(side) or ()}
+        return (own or self._side_marks).get(mark)
+
+    def _sites_in_words(self, text: str) -> list[Site]:
+        regions = [region for region in self.regions.values() if region.words and region.words.search(text)]
+        side = self.side(Concept(text=text)) if regions else None
+        return [Site(region.id, side) for region in regions]
+
+    def side(self, concept: Concept) -> str | None:
+        """`left`, `right` or `bilateral`, where a qualifier code or a word says so."""
+        for code in concept.codes:
+            if (code.system, code.code) in self._side_codes:
+                return self._side_codes[(code.system, code.code)]
+        texts = [concept.text, *(code.display for code in concept.codes)]
+        named = {side for side, words in self._side_words.items() if any(t and words.search(t) for t in texts)}
+        if named >= {"left", "right"}:
+            return "bilateral"
+        return named.pop() if len(named) == 1 else None
+
+    def measure_for_code(self, code: Code) -> tuple[Instrument, str | None] | None:
+        """Instrument and subscale that a code stands for."""
+        return self._measure_codes.get((code.system, code.code))
+
+    @property
+    def measure_codes(self) -> tuple[tuple[str, str], ...]:
+        """Every (system, code) that stands for a score, panels of the generic kind included."""
+        return (*self._measure_codes, *GENERIC_PANELS)
+
+    def measure_for_name(self, name: str) -> tuple[Instrument, str | None] | None:
+        """Instrument and subscale that a name or alias stands for (case and punctuation do not matter)."""
+        return self._measure_names.get(_normal(name)) if name else None
+
+    def measure_for_questionnaire(self, canonical: str) -> Instrument | None:
+        """Instrument that a Questionnaire canonical (version left aside) stands for."""
+        return self._questionnaires.get(canonical.split("|")[0])
+
+    def suited_instruments(self, sites: Iterable[Site], reasons: Iterable[Concept]) -> tuple[Instrument, ...]:
+        """The instruments that suit an order's body regions, the preferred first; those for any region last."""
+        codes = [c.code.replace(".", "") for reason in reasons for c in reason.codes if c.system == ICD10]
+        names: list[str] = []
+        for region in dict.fromkeys(site.region for site in sites):
+            rules = self._by_region.get(region, ())
+            fitting = [r for r in rules if not r.get("for") or any(c.startswith(_bare(r["for"])) for c in codes)]
+            names += [name for rule in fitting for name in rule["instruments"]]
+        known = [
+            self.instruments[name] for name in dict.fromkeys([*names, *self._any_region]) if name in self.instruments
+        ]
+        return tuple(known)
+
+    # ------------------------------------------------------------------------------------------ loading
+
+    def _yaml(self, *parts: str) -> YamlFile:
+        path = self._root
+        for part in parts:
+            path = path.joinpath(part)
+        return read_yaml(path, CatalogueError, name="fhir_profiles/" + "/".join(parts))
+
+    def _folder(self, name: str) -> list[YamlFile]:
+        entries = sorted(self._root.joinpath(name).iterdir(), key=lambda entry: entry.name)
+        return [self._yaml(name, entry.name) for entry in entries if entry.name.endswith((".yaml", ".yml"))]
+
+    def _load_systems(self) -> dict[str, str]:
+        systems = self._yaml("codesystems", "systems.yaml").data["systems"]
+        self._urls = {name: entry["url"] for name, entry in systems.items()}
+        names = {entry["url"]: name for name, entry in systems.items()}
+        return names | {other: name for name, entry in systems.items() for other in entry.get("also") or ()}
+
+    def _load_valuesets(self) -> dict[str, ValueSet]:
+        sets: dict[str, ValueSet] = {}
+        for document in self._folder("valuesets"):
+            data = document.data
+            if not isinstance(data, dict) or not {"codes", "prefixes", "words"} & data.keys():
+                continue  # body regions and instruments by region have their own shapes
+            prefixes: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+            for entry in data.get("prefixes") or ():
+                branch = (entry["prefix"].replace(".", ""), tuple(entry.get("only-ending") or ()))
+                prefixes.setdefault(entry["system"], []).append(branch)
+            sets[data["id"]] = ValueSet(
+                id=data["id"],
+                title=str(data.get("title", data["id"])),
+                codes={(entry["system"], str(entry["code"])): entry for entry in data.get("codes") or ()},
+                prefixes={system: tuple(values) for system, values in prefixes.items()},
+                words=_pattern(data.get("words") or ()),
+                verified=bool(data.get("verified", False)),
+            )
+        return sets
+
+    def _load_regions(
+        self,
+    ) -> tuple[dict[str, Region], dict[str, re.Pattern[str]], dict[tuple[str, str], str], dict[str, str]]:
+        data = self._yaml("valuesets", "body-regions.yaml").data
+        regions = {
+            entry["id"]: Region(
+                id=entry["id"],
+                label=entry.get("label", entry["id"]),
+                icd10=tuple((i["prefix"].replace(".", ""), i) for i in entry.get("icd10") or ()),
+                sites=frozenset((site["system"], str(site["code"])) for site in entry.get("body-sites") or ()),
+                words=_pattern(entry.get("words") or ()),
+            )
+            for entry in data["regions"]
+        }
+        words: dict[str, re.Pattern[str]] = {}
+        codes: dict[tuple[str, str], str] = {}
+        marks: dict[str, str] = {}
+        for name in ("left", "right", "bilateral"):
+            side = data["sides"][name]
+            if pattern := _pattern(side.get("words") or ()):
+                words[name] = pattern
+            codes |= {(code["system"], str(code["code"])): name for code in side.get("qualifiers") or ()}
+            marks |= {str(mark): name for mark in side.get("icd10-characters") or ()}
+        return regions, words, codes, marks
+
+    def _load_instruments(self) -> dict[str, Instrument]:
+        instruments: dict[str, Instrument] = {}
+        for document in self._folder("instruments"):
+            data = document.data
+            instruments[data["id"]] = Instrument(data["id"], data["name"], data)
+        return instruments
+
+    def _load_instruments_by_region(self) -> tuple[dict[str, tuple[Mapping[str, Any], ...]], tuple[str, ...]]:
+        data = self._yaml("valuesets", "instruments-by-region.yaml").data
+        return {name: tuple(rules) for name, rules in data["regions"].items()}, tuple(data.get("any") or ())
+
+    def _load_override_reasons(self) -> tuple[Code, ...]:
+        data = self._yaml("codesystems", "override-reasons.json").data  # JSON is YAML
+        return tuple(Code(data["url"], concept["code"], concept["display"]) for concept in data["concept"])
+
+    def _load_lines_of_business(self) -> dict[str, str]:
+        codes = self.valueset("coverage-lines-of-business").codes
+        return {code: str(entry["line"]) for (_, code), entry in codes.items()}
+
+    @cached_property
+    def _measure_codes(self) -> dict[tuple[str, str], tuple[Instrument, str | None]]:
+        found: dict[tuple[str, str], tuple[Instrument, str | None]] = {}
+        for instrument in self.instruments.values():
+            for code in instrument.data.get("codes") or ():
+                if code.get("what", "total") not in ("panel", "item"):
+                    found[(code["system"], str(code["code"]))] = (instrument, None)
+            for subscale in instrument.data.get("subscales") or ():
+                for code in subscale.get("codes") or ():
+                    found[(code["system"], str(code["code"]))] = (instrument, subscale["id"])
+        return found
+
+    @cached_property
+    def _measure_names(self) -> dict[str, tuple[Instrument, str | None]]:
+        found: dict[str, tuple[Instrument, str | None]] = {}
+        for instrument in self.instruments.values():
+            own = [
+                instrument.id,
+                instrument.name,
+                instrument.data.get("title", ""),
+                *(instrument.data.get("aliases") or ()),
+            ]
+            for name in own:
+                found.setdefault(_normal(str(name)), (instrument, None))
+            for subscale in instrument.data.get("subscales") or ():
+                parts = [subscale["id"], subscale.get("name", ""), *(subscale.get("aliases") or ())]
+                for name in (f"{mine} {part}" for mine in own for part in parts if part):
+                    found.setdefault(_normal(name), (instrument, subscale["id"]))
+        found.pop("", None)
+        return found
+
+    @cached_property
+    def _questionnaires(self) -> dict[str, Instrument]:
+        return {
+            str(url).split("|")[0]: instrument
+            for instrument in self.instruments.values()
+            for url in instrument.data.get("questionnaires") or ()
+        }
+
+
+def _in_branch(bare: str, prefix: str, endings: tuple[str, ...]) -> bool:
+    """Whether a code is in a branch; one too short to have the seventh character counts as in it."""
+    return bare.startswith(prefix) and (not endings or len(bare) < 7 or bare[6:7] in endings)
+
+
+def _bare(prefixes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(prefix.replace(".", "") for prefix in prefixes)
+
+
+_DISCIPLINE_WORDS = (
+    (
+        re.compile(r"\b(physical\s+therap|physiotherap|physical\s+medicine)", re.IGNORECASE),
+        Discipline.PHYSICAL_THERAPY,
+    ),
+    (re.compile(r"\boccupational\s+therap", re.IGNORECASE), Discipline.OCCUPATIONAL_THERAPY),
+    (re.compile(r"\bspeech", re.IGNORECASE), Discipline.SPEECH_THERAPY),
+    (re.compile(r"\bchiropract", re.IGNORECASE), Discipline.CHIROPRACTIC),
+)
+
+
+@lru_cache(maxsize=1)
+def packaged() -> Terminology:
+    """The vocabularies that ship with this package, loaded once."""
+    return Terminology()

@@ -1,0 +1,1 @@
+"""`hooks` speaks: CDS Hooks over Flask, and the cards that tell an assessment."""

@@ -1,0 +1,66 @@
+"""`create_app(settings)`: builds everything once, holds nothing of any one call."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import requests
+from flask import Flask, Response, jsonify, request
+from flask_cors import CORS
+
+from cds.ehr.client import pooled_session
+from cds.rules.load import load_policies, packaged_policies
+from cds.rules.policy import Policy
+from cds.terminology import Terminology, packaged
+from hooks import errors
+from hooks.routes import discovery, health, services
+from hooks.settings import LOOPBACK, Settings
+
+SEARCHES_AT_ONCE = 20
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What every call shares: settings, vocabularies, policies, connections."""
+
+    settings: Settings
+    terms: Terminology
+    policies: tuple[Policy, ...]
+    session: requests.Session
+    pool: ThreadPoolExecutor
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The Flask application of one deployment; CdsError where a policy or setting cannot be used."""
+    settings = settings or Settings()
+    settings.check()
+    terms = packaged()
+    policies = load_policies([packaged_policies(), *settings.policy_path], terms)
+    connections = min(64, settings.threads * SEARCHES_AT_ONCE)
+    deployment = Deployment(
+        settings=settings,
+        terms=terms,
+        policies=policies,
+        session=pooled_session(connections),
+        pool=ThreadPoolExecutor(max_workers=connections, thread_name_prefix="fhir"),
+    )
+    app = Flask("hooks", static_folder=None, template_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mib * 2**20
+    app.extensions["therapy-cds"] = deployment
+    errors.register(app)
+    # Browser clients need CORS on answers of every status; the wildcard is safe because no cookies are used.
+    CORS(app, origins=list(settings.cors_origins), allow_headers=["Authorization", "Content-Type"], max_age=600)
+    app.before_request(_only_loopback)
+    app.register_blueprint(discovery.blueprint)
+    app.register_blueprint(services.blueprint)
+    app.register_blueprint(health.blueprint)
+    return app
+
+
+def _only_loopback() -> tuple[Response, int, dict[str, str]] | None:
+    """Development mode trusts callers on this machine only; nobody else is told why not."""
+    if request.method == "OPTIONS" or (request.remote_addr or "") in LOOPBACK:
+        return None
+    outcome = errors.operation_outcome("login", "This service does not know the caller")
+    return jsonify(outcome), 401, {"WWW-Authenticate": "Bearer"}

@@ -1,0 +1,194 @@
+"""JSON to hook request and back, by JSON Schema. Pure: no Flask, EHR, ledger or clock.
+
+The body is not parsed whole: prefetch values stay raw JSON until a reader wants them (docs/performance.md).
+Unknown members are ignored, as CDS Hooks asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import jsonschema_rs
+import msgspec
+
+from cds.errors import MalformedRequest
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class HookRequest:
+    """One call of a service, read as far as every hook shares it. The token never shows in a repr."""
+
+    hook: str
+    hook_instance: str
+    patient: str
+    user: str
+    context: Mapping[str, Any]
+    fhir_server: str | None = None
+    access_token: str | None = field(default=None, repr=False)
+    prefetch: Mapping[str, bytes | memoryview] = field(default_factory=dict, repr=False)
+    extension: Mapping[str, Any] = field(default_factory=dict)
+
+    def drafts(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Where each draft order stands in the body, and the order as it was sent."""
+        entries = self.context["draftOrders"]["entry"]
+        return [(f"context.draftOrders.entry[{i}].resource", entry["resource"]) for i, entry in enumerate(entries)]
+
+    def aliases(self) -> dict[str, str]:
+        """`fullUrl` of the draft orders' entries, and the `Type/id` each stands for."""
+        entries = self.context["draftOrders"]["entry"]
+        return {
+            entry["fullUrl"]: f"{entry['resource']['resourceType']}/{entry['resource'].get('id', '')}"
+            for entry in entries
+            if entry.get("fullUrl")
+        }
+
+
+class _Envelope(msgspec.Struct):
+    hook: msgspec.Raw = msgspec.Raw()
+    hookInstance: msgspec.Raw = msgspec.Raw()
+    fhirServer: msgspec.Raw = msgspec.Raw()
+    fhirAuthorization: msgspec.Raw = msgspec.Raw()
+    context: msgspec.Raw = msgspec.Raw()
+    prefetch: msgspec.Raw = msgspec.Raw()
+    extension: msgspec.Raw = msgspec.Raw()
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_PLAIN = msgspec.json.Decoder()
+_MEMBERS = ("hook", "hookInstance", "fhirServer", "fhirAuthorization", "context", "extension")
+
+
+def parse_request(body: bytes, hook: str) -> HookRequest:
+    """Read a hook request; MalformedRequest says what is wrong, where, and what to do."""
+    envelope, prefetch = _take_apart(body)
+    # Each prefetch value stands in the checked envelope as an empty object, null, or whatever it wrongly is.
+    checked: Json = {name: value for name, value in envelope.items() if value is not None or name == "context"}
+    if prefetch is not None:
+        checked["prefetch"] = {key: _stand_in(raw) for key, raw in prefetch.items()}
+    _check(checked, "hook-request")
+    if checked["hook"] != hook:
+        raise MalformedRequest(
+            f"This service answers the hook '{hook}', not '{checked['hook']}'",
+            where="hook",
+            remedy="GET /cds-services lists which service answers which hook",
+        )
+    _check(checked["context"], hook, prefix="context")
+    authorization = checked.get("fhirAuthorization") or {}
+    if authorization and not checked.get("fhirServer"):
+        raise MalformedRequest(
+            "fhirAuthorization came without fhirServer",
+            where="fhirServer",
+            remedy="Send the base URL that the token is for",
+        )
+    return HookRequest(
+        hook=hook,
+        hook_instance=checked["hookInstance"],
+        patient=checked["context"]["patientId"].removeprefix("Patient/"),
+        user=checked["context"]["userId"],
+        context=checked["context"],
+        fhir_server=checked.get("fhirServer"),
+        access_token=authorization.get("access_token") or None,
+        prefetch={key: memoryview(raw) for key, raw in (prefetch or {}).items()},
+        extension=checked.get("extension") or {},
+    )
+
+
+def _take_apart(body: bytes) -> tuple[Json, dict[str, msgspec.Raw] | None]:
+    """The envelope's members parsed, and the prefetch's members raw."""
+    if not body:
+        raise MalformedRequest("The body is empty", where="body", remedy="POST a CDS Hooks request as JSON")
+    try:
+        envelope = _ENVELOPE.decode(body)
+        members = {name: getattr(envelope, name) for name in _MEMBERS}
+        parsed = {name: _PLAIN.decode(raw) for name, raw in members.items() if memoryview(raw).nbytes}
+        sent = bytes(memoryview(envelope.prefetch)[:4]) not in (b"", b"null")
+        prefetch = _RAW_MEMBERS.decode(envelope.prefetch) if sent else None
+    except msgspec.ValidationError as problem:
+        raise MalformedRequest(
+            f"The JSON is no CDS Hooks request: {problem}",
+            where="body",
+            remedy="Send one object with hook, hookInstance, context",
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise MalformedRequest(
+            f"The body is not JSON: {problem}",
+            where="body",
+            remedy="Send UTF-8 JSON with Content-Type application/json",
+        ) from None
+    return parsed, prefetch
+
+
+def _stand_in(raw: msgspec.Raw) -> object:
+    first = bytes(raw)[:1]
+    return {b"{": {}, b"n": None, b"[": [], b'"': "", b"t": True, b"f": False}.get(first, 0)
+
+
+# --------------------------------------------------------------------------------------------------- schemas
+
+
+@lru_cache(maxsize=32)
+def schema(name: str) -> Json:
+    """A JSON Schema of `hooks/schemas/`."""
+    loaded: Json = json.loads(files("hooks").joinpath("schemas").joinpath(f"{name}.json").read_text("utf-8"))
+    return loaded
+
+
+@lru_cache(maxsize=32)
+def _quick(name: str) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(schema(name))
+
+
+def _check(data: object, name: str, prefix: str = "") -> None:
+    """Validate quickly; only when that fails, find out where and why."""
+    if _quick(name).is_valid(data):
+        return
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema(name)).iter_errors(data))
+    if error is None:
+        return
+    raise MalformedRequest(
+        f"The request is not valid: {_tell(error)}",
+        where=_path(prefix, error.absolute_path),
+        remedy=_remedy(error),
+    )
+
+
+def _tell(error: jsonschema.ValidationError) -> str:
+    """What is wrong, without the value: it may be the patient's."""
+    wanted: Any = error.validator_value
+    instance: Any = error.instance
+    match error.validator:
+        case "required":
+            missing = [name for name in wanted if name not in instance]
+            return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        case "minItems":
+            return "it holds no entry"
+        case "minLength":
+            return "it is empty"
+        case "type":
+            return f"it must be {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
+        case "const":
+            return f"it must be '{wanted}'"
+        case _:
+            return f"it breaks the rule '{error.validator}'"
+
+
+def _remedy(error: jsonschema.ValidationError) -> str:
+    if error.validator == "pattern":
+        return f"It must match {error.validator_value}"
+    return "CDS Hooks 2.0.1 says what a request holds: https://cds-hooks.hl7.org/2.0/#http-request_1"
+
+
+def _path(prefix: str, parts: Sequence[str | int]) -> str:
+    text = prefix
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".") or "body"

@@ -1,0 +1,67 @@
+"""`POST /cds-services/{id}`: one call, from body to cards."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from flask import Blueprint, Response, current_app, jsonify, request
+
+from cds.ehr.client import Deadline, FhirClient
+from cds.ehr.gather import NO_SERVER, EhrSource
+from cds.errors import UnknownService, UnusableOrder
+from cds.fhir.orders import read_orders
+from cds.service import Asked, Ports, assess_orders
+from hooks.cards import CardMaker
+from hooks.protocol import HookRequest, parse_request
+from hooks.routes.discovery import HOOKS
+
+if TYPE_CHECKING:
+    from hooks.app import Deployment
+
+blueprint = Blueprint("services", __name__)
+
+
+@blueprint.post("/cds-services/<service_id>")
+def call(service_id: str) -> Response:
+    """Answer one hook call with cards; every failure is an error status with an OperationOutcome."""
+    deployment: Deployment = current_app.extensions["therapy-cds"]
+    if service_id not in HOOKS:
+        raise UnknownService(
+            f"There is no service '{service_id[:64]}'",
+            where="URL",
+            remedy="GET /cds-services lists the services",
+        )
+    hook_request = parse_request(request.get_data(cache=False), HOOKS[service_id])
+    return jsonify(answer(hook_request, deployment, _today(deployment)))
+
+
+def answer(hook: HookRequest, deployment: Deployment, today: date) -> dict[str, Any]:
+    """The response of one order-sign call."""
+    orders, problems = read_orders(hook.drafts(), deployment.terms, hook.patient, hook.aliases())
+    if problems and not orders:
+        raise UnusableOrder(problems[0], where="context.draftOrders", remedy="Mend the order and sign again")
+    source = _source(hook, deployment)
+    ports = Ports(deployment.terms, deployment.policies, source, deployment.settings.time_zone)
+    assessments = assess_orders(Asked(hook.patient, orders, today), ports)
+    maker = CardMaker(deployment.settings.base_url, deployment.terms.override_reasons, today, lambda: str(uuid4()))
+    return maker.response(assessments, problems)
+
+
+def _today(deployment: Deployment) -> date:
+    """Today where the site is; the clock is read here and nowhere below."""
+    return datetime.now(deployment.settings.time_zone).astimezone(deployment.settings.time_zone).date()
+
+
+def _source(hook: HookRequest, deployment: Deployment) -> EhrSource:
+    """Where this call's evidence comes from. `fhirServer` is never trusted by itself: it must be allowed."""
+    deadline = Deadline.after(deployment.settings.deadline_seconds)
+    client = None
+    why = NO_SERVER
+    if hook.fhir_server is not None:
+        if deployment.settings.allows(hook.fhir_server):
+            client = FhirClient(deployment.session, hook.fhir_server, hook.access_token)
+        else:
+            why = "the EHR did not send it, and its FHIR server is not on this service's list of allowed servers"
+    return EhrSource(hook.patient, hook.prefetch, client, deployment.pool, deadline, why)

@@ -1,0 +1,140 @@
+"""One frozen dataclass from the environment (`THERAPY_CDS_…`); it refuses what is unsafe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cds.errors import SettingsError
+
+PREFIX = "THERAPY_CDS_"
+LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+KNOWN = (
+    "BASE_URL",
+    "FHIR_SERVERS",
+    "POLICY_PATH",
+    "MODE",
+    "TIME_ZONE",
+    "DEADLINE_SECONDS",
+    "MAX_BODY_MIB",
+    "CORS_ORIGINS",
+    "THREADS",
+    "DATABASE_URL",
+    "CLIENTS",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one deployment. docs/settings.md explains each."""
+
+    base_url: str = "http://127.0.0.1:8000"
+    fhir_servers: tuple[str, ...] = ()
+    policy_path: tuple[Path, ...] = ()
+    mode: str = "development"
+    time_zone: ZoneInfo | None = None
+    deadline_seconds: float = 4.0
+    max_body_mib: int = 16
+    cors_origins: tuple[str, ...] = ("*",)
+    threads: int = 8
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read and check the environment; SettingsError names the variable and the remedy."""
+        env = os.environ if environment is None else environment
+        given = {name[len(PREFIX) :]: value.strip() for name, value in env.items() if name.startswith(PREFIX)}
+        given = {name: value for name, value in given.items() if value and not name.startswith("TEST_")}
+        unknown = sorted(set(given) - set(KNOWN))
+        if unknown:
+            raise _refuse(unknown[0], "is not a setting", f"Known settings: {', '.join(KNOWN)}")
+        settings = cls(
+            base_url=_url(given, "BASE_URL", cls.base_url),
+            fhir_servers=tuple(url.rstrip("/") for url in _list(given, "FHIR_SERVERS")),
+            policy_path=tuple(Path(part) for part in _list(given, "POLICY_PATH", os.pathsep)),
+            mode=given.get("MODE", cls.mode),
+            time_zone=_zone(given),
+            deadline_seconds=_number(given, "DEADLINE_SECONDS", cls.deadline_seconds, 0.1, 60),
+            max_body_mib=round(_number(given, "MAX_BODY_MIB", cls.max_body_mib, 1, 1024)),
+            cors_origins=tuple(_list(given, "CORS_ORIGINS")) or cls.cors_origins,
+            threads=round(_number(given, "THREADS", cls.threads, 1, 256)),
+        )
+        settings.check()
+        return settings
+
+    @property
+    def is_production(self) -> bool:
+        """Whether real patients may be behind the calls."""
+        return self.mode == "production"
+
+    def check(self) -> None:
+        """Refuse unsafe settings."""
+        if self.mode not in ("development", "production"):
+            raise _refuse("MODE", f"is '{self.mode}'", "It is 'development' or 'production'")
+        for url in self.fhir_servers:
+            _check_server(url, production=self.is_production)
+        for path in self.policy_path:
+            if not path.is_dir():
+                raise _refuse("POLICY_PATH", f"names '{path}', which is no folder", "Name folders of policies")
+        if self.is_production:
+            self._check_production()
+
+    def _check_production(self) -> None:
+        if not self.base_url.startswith("https://"):
+            raise _refuse("BASE_URL", "is not an https URL", "Production answers over TLS only")
+        if not self.fhir_servers:
+            raise _refuse("FHIR_SERVERS", "is empty", "List the FHIR base URLs that may be asked")
+        # Nobody may call without a verified identity in production, and this version cannot verify one yet.
+        raise _refuse("MODE", "is 'production'", "This version cannot verify who calls; run it in development mode")
+
+    def allows(self, fhir_server: str) -> bool:
+        """Whether a FHIR server may be asked: listed, or on loopback in development."""
+        url = fhir_server.rstrip("/")
+        if url in self.fhir_servers:
+            return True
+        return not self.is_production and not self.fhir_servers and urlsplit(url).hostname in LOOPBACK
+
+
+def _refuse(name: str, what: str, remedy: str) -> SettingsError:
+    return SettingsError(f"{PREFIX}{name} {what}", where="environment", remedy=remedy)
+
+
+def _list(given: Mapping[str, str], name: str, separator: str = ",") -> list[str]:
+    return [part.strip() for part in given.get(name, "").split(separator) if part.strip()]
+
+
+def _url(given: Mapping[str, str], name: str, default: str) -> str:
+    url = given.get(name, default).rstrip("/")
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise _refuse(name, "is no URL", "Write it like https://cds.example.org")
+    return url
+
+
+def _check_server(url: str, *, production: bool) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _refuse("FHIR_SERVERS", "holds something that is no URL", "Separate base URLs by commas")
+    if parts.scheme == "http" and (production or parts.hostname not in LOOPBACK):
+        raise _refuse("FHIR_SERVERS", f"names {parts.hostname} over plain http", "Use https; tokens are sent there")
+
+
+def _number(given: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    try:
+        value = float(given.get(name, default))
+    except ValueError:
+        raise _refuse(name, "is no number", f"Give a number from {low:g} to {high:g}") from None
+    if not low <= value <= high:
+        raise _refuse(name, "is out of range", f"Give a number from {low:g} to {high:g}")
+    return value
+
+
+def _zone(given: Mapping[str, str]) -> ZoneInfo | None:
+    if "TIME_ZONE" not in given:
+        return None
+    try:
+        return ZoneInfo(given["TIME_ZONE"])
+    except (ZoneInfoNotFoundError, ValueError):
+        raise _refuse("TIME_ZONE", "is no known zone", "Use a name such as America/New_York") from None

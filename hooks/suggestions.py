@@ -1,0 +1,138 @@
+"""Suggestions whose actions truly work when an EHR applies them. Pure.
+
+An `update` sends the whole order back with only the suggested change in it; the order's own content is
+never touched otherwise (CDS Hooks 2.0.1, Action).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from cds.fhir.orders import BILLING_OPTIONS
+from cds.model import Order
+
+Json = dict[str, Any]
+NewId = Callable[[], str]
+UCUM = "http://unitsofmeasure.org"
+CPT = "http://www.ama-assn.org/go/cpt"
+QUESTIONNAIRE_TASK = {
+    "system": "http://hl7.org/fhir/uv/sdc/CodeSystem/temp",
+    "code": "complete-questionnaire",
+}
+
+
+def _suggestion(new_id: NewId, label: str, action: Json, *, recommended: bool = False) -> Json:
+    suggestion: Json = {"label": label, "uuid": new_id(), "actions": [action]}
+    if recommended:
+        suggestion["isRecommended"] = True
+    return suggestion
+
+
+def reduce_visits(order: Order, visits: int, new_id: NewId) -> Json:
+    """Ask for no more than `visits`: quantity, and the timing where it says a number of visits too."""
+    resource = copy.deepcopy(dict(order.resource))
+    quantity = {"value": visits, "unit": "visit", "system": UCUM, "code": "{visit}"}
+    resource.pop("quantityRange", None)
+    resource["quantityQuantity"] = {**resource.get("quantityQuantity", {}), **quantity}
+    timing = resource.get("occurrenceTiming")
+    if isinstance(timing, dict):
+        if timing.get("event"):
+            timing["event"] = timing["event"][:visits]
+        if isinstance(timing.get("repeat"), dict):
+            timing["repeat"]["count"] = visits
+            timing["repeat"].pop("countMax", None)
+    label = f"Reduce the order to {visits} visit{'' if visits == 1 else 's'}"
+    return _suggestion(new_id, label, _update(resource, label), recommended=True)
+
+
+def remove_lines(order: Order, codes: Sequence[str], new_id: NewId) -> Json:
+    """Take billing lines off the order; the whole order where nothing else is on it."""
+    label = f"Remove {'line' if len(codes) == 1 else 'lines'} {', '.join(codes)}"
+    if all(line.code.code in codes for line in order.lines) and not _other_codes(order, codes):
+        return _suggestion(new_id, "Remove the order", {
+            "type": "delete", "description": f"{label}: the order holds nothing else", "resourceId": order.reference,
+        })  # fmt: skip
+    resource = copy.deepcopy(dict(order.resource))
+    wanted = set(codes)
+    if isinstance(resource.get("code"), dict):
+        resource["code"] = _without(resource["code"], wanted)
+    details = [_without(detail, wanted) for detail in resource.get("orderDetail", []) if isinstance(detail, dict)]
+    kept = [
+        detail
+        for detail in details
+        if detail.get("coding") or (detail.get("text") and not _emptied(detail, resource, wanted))
+    ]
+    if kept:
+        resource["orderDetail"] = kept
+    else:
+        resource.pop("orderDetail", None)
+    return _suggestion(new_id, label, _update(resource, label), recommended=True)
+
+
+def add_re_evaluation(order: Order, new_id: NewId) -> Json:
+    """Add a re-evaluation to the order's lines."""
+    code = "97168" if order.discipline and order.discipline.value == "occupational-therapy" else "97164"
+    resource = copy.deepcopy(dict(order.resource))
+    resource.setdefault("orderDetail", []).append({"coding": [{"system": CPT, "code": code}], "text": "Re-evaluation"})
+    label = f"Add a re-evaluation ({code})"
+    return _suggestion(new_id, label, _update(resource, label))
+
+
+def ask_for_measure(order: Order, instrument: str, questionnaire: str | None, today: date, new_id: NewId) -> Json:
+    """A Task for somebody to have the patient fill in an outcome measure (SDC `complete-questionnaire`)."""
+    asked: Json = {"type": {"text": "questionnaire"}, "valueString": instrument}
+    if questionnaire:
+        asked = {"type": {"text": "questionnaire"}, "valueCanonical": questionnaire}
+    label = f"Ask for {instrument}"
+    task: Json = {
+        "resourceType": "Task",
+        "status": "requested",
+        "intent": "order",
+        "code": {"coding": [QUESTIONNAIRE_TASK], "text": "Complete an outcome measure"},
+        "description": f"Have the patient complete {instrument}",
+        "for": {"reference": f"Patient/{order.patient}"},
+        "authoredOn": today.isoformat(),
+        "input": [asked],
+    }
+    return _suggestion(new_id, label, {"type": "create", "description": task["description"], "resource": task})
+
+
+def _update(resource: Json, description: str) -> Json:
+    return {"type": "update", "description": description, "resource": resource}
+
+
+def _other_codes(order: Order, codes: Sequence[str]) -> bool:
+    return any(code.code not in codes for code in order.concept.codes)
+
+
+def _without(concept: Mapping[str, Any], codes: set[str]) -> Json:
+    """A concept without some codes, among its codings and its billing options."""
+    result = copy.deepcopy(dict(concept))
+    if "coding" in result:
+        result["coding"] = [coding for coding in result["coding"] if coding.get("code") not in codes]
+        if not result["coding"]:
+            del result["coding"]
+    extensions = [e for e in result.get("extension", []) if not _bills(e, codes)]
+    if extensions:
+        result["extension"] = extensions
+    else:
+        result.pop("extension", None)
+    return result
+
+
+def _bills(extension: Mapping[str, Any], codes: set[str]) -> bool:
+    if extension.get("url") != BILLING_OPTIONS:
+        return False
+    codings = [
+        *(extension.get("valueCodeableConcept") or {}).get("coding", []),
+        extension.get("valueCoding") or {},
+    ]
+    return any(coding.get("code") in codes for coding in codings)
+
+
+def _emptied(detail: Mapping[str, Any], resource: Mapping[str, Any], codes: set[str]) -> bool:
+    """Whether a detail that is left with its text only was one of the lines taken off."""
+    return bool(detail.get("text")) and not detail.get("coding") and bool(codes) and bool(resource)
