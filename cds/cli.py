@@ -7,9 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import click
 from rich.console import Console
@@ -24,6 +24,8 @@ from cds.rules.policy import Policy
 from cds.terminology import packaged
 
 P = ParamSpec("P")
+# How a face renders assessments as cards; the command line gets it as click's context object.
+CardsOf = Callable[[tuple[Assessment, ...], date], list[dict[str, Any]]]
 Day = click.DateTime(formats=["%Y-%m-%d"])
 _STYLES = {"met": "green", "not-met": "bold red", "unknown": "yellow", "not-applicable": "dim"}
 
@@ -63,15 +65,24 @@ def policies_or_named(path: Path | None, policy_id: str | None) -> tuple[Policy,
 @click.option("--policy", "policy_id", default=None, help="Weigh by this policy, whatever the coverage says.")
 @click.option("--path", type=click.Path(path_type=Path), default=None, help="A folder with more policies.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
 @_said_plainly
-def evaluate(bundle: Path, as_of: object, policy_id: str | None, path: Path | None, *, as_json: bool) -> None:
+def evaluate(
+    cards_of: CardsOf | None,
+    bundle: Path,
+    as_of: datetime | None,
+    policy_id: str | None,
+    path: Path | None,
+    *,
+    as_json: bool,
+) -> None:
     """Assess the draft orders of a collection Bundle, with no server at all."""
     policies = policies_or_named(path, policy_id)
     day = as_of.date() if hasattr(as_of, "date") else None
     today = date.today()
     assessments = evaluate_bundle(bundle, policies, packaged(), today, day, policy_id)
     if as_json:
-        click.echo(json.dumps(evaluation_json(assessments, today), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(evaluation_json(assessments, today, cards_of), indent=1, ensure_ascii=False))
     else:
         for assessment in assessments:
             _show(assessment)
@@ -79,10 +90,11 @@ def evaluate(bundle: Path, as_of: object, policy_id: str | None, path: Path | No
             click.echo("No draft order in this Bundle is a therapy order.")
 
 
-def evaluation_json(assessments: tuple[Assessment, ...], today: date) -> dict[str, object]:
-    """What `evaluate --json` prints (the cards are added by the face that makes them)."""
+def evaluation_json(assessments: tuple[Assessment, ...], today: date, cards_of: CardsOf | None) -> dict[str, Any]:
+    """What `evaluate --json` prints: the day, the assessments, and the cards that the hook would return."""
     as_of = assessments[0].as_of if assessments else today
-    return {"asOf": as_of.isoformat(), "assessments": [assessment_json(a) for a in assessments]}
+    cards = cards_of(assessments, today) if cards_of else []
+    return {"asOf": as_of.isoformat(), "assessments": [assessment_json(a) for a in assessments], "cards": cards}
 
 
 def _show(assessment: Assessment) -> None:
