@@ -1,0 +1,203 @@
+"""The command line: `therapy-cds serve`, `demo`, `sign`, `load`, and the deciding part's own commands."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ParamSpec
+
+import click
+
+from cds.cli import all_policies, evaluate, policy
+from cds.errors import CdsError
+from hooks.sandbox.demo import Ports, run_demo, show_exchanges
+from hooks.sandbox.errors import InputError, SandboxError
+from hooks.sandbox.examples import is_draft_order, read_examples, resources_of
+from hooks.sandbox.fhir_server import load as load_example
+from hooks.sandbox.http import FhirServer, Json
+from hooks.sandbox.show import console_for
+from hooks.sandbox.signing import orders_to_sign
+from hooks.sandbox.signing import sign as sign_orders
+from hooks.settings import Settings
+
+P = ParamSpec("P")
+Port = click.IntRange(0, 65535)
+
+
+def _said_plainly(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn an expected failure into one message on standard error and the right exit status."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except SandboxError as error:
+            click.echo(f"therapy-cds: {error}", err=True)
+            sys.exit(error.exit_status)
+        except CdsError as error:
+            click.echo(f"therapy-cds: {error}", err=True)
+            sys.exit(InputError.exit_status)
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    return run
+
+
+def _url(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{value!r} is no http or https URL.", ctx, param)
+    return value.rstrip("/")
+
+
+@contextlib.contextmanager
+def _usage_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        # A group without a command prints its help, which is no error message to shorten.
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+            raise
+        command = error.ctx.command_path if error.ctx else "therapy-cds"
+        click.echo(f"therapy-cds: {error.format_message()} See {command} --help.", err=True)
+        sys.exit(InputError.exit_status)
+
+
+class _Group(click.Group):
+    """A group whose usage errors are one line, as all other errors are."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _usage_in_one_line():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        with _usage_in_one_line():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="therapy-cds")
+def main() -> None:
+    """Clinical decision support for therapy orders, by CDS Hooks."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=Port, help="The port to listen on.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+@_said_plainly
+def serve(host: str, port: int, workers: int) -> None:
+    """Run the service. Its settings are the THERAPY_CDS_... environment variables."""
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    # The workers read the environment anew; links in cards lead to where this service truly listens.
+    os.environ.setdefault("THERAPY_CDS_BASE_URL", url)
+    settings = Settings.from_environment()
+    # Read here too, so that a wrong policy is one line and exit status 2, not a worker that ends.
+    all_policies()
+    _refuse_taken_port(host, port)
+    # Imported here: the other commands need no web server.
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    click.echo(f"therapy-cds: {url}/cds-services")
+    Granian(
+        "hooks.server:application",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=settings.threads,
+        factory=True,
+        websockets=False,
+        log_level=LogLevels.error,
+    ).serve()
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            where = f"{host}:{port} ({reason})"
+            raise InputError(f"cannot listen on {where}; choose another --host or --port") from error
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="End after the cards are printed.")
+@click.option("--port-page", default=0, type=Port, help="The page's port; any free one by default.")
+@click.option("--port-service", default=0, type=Port, help="The service's port; any free one by default.")
+@click.option("--port-fhir", default=0, type=Port, help="The FHIR server's port; any free one by default.")
+@_said_plainly
+def demo(once: bool, port_page: int, port_service: int, port_fhir: int) -> None:
+    """Sign the example patients' orders against a real FHIR server, and open the sandbox EHR."""
+    run_demo(console_for(), once=once, ports=Ports(fhir=port_fhir, service=port_service, page=port_page))
+
+
+@main.command()
+@click.option("--service", required=True, callback=_url, help="The CDS service's base URL, above /cds-services.")
+@click.option("--fhir", required=True, callback=_url, help="The FHIR server's base URL.")
+@click.option("--patient", required=True, help="The patient's id on the FHIR server.")
+@click.option(
+    "--order",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A draft order, or a Bundle with draft orders; the example patient's own by default.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the response instead of the cards.")
+@_said_plainly
+def sign(service: str, fhir: str, patient: str, order: Path | None, as_json: bool) -> None:
+    """Sign an order as an EHR would: discovery, prefetch, order-sign; print the cards."""
+    patient_id = patient.removeprefix("Patient/")
+    server = FhirServer(fhir)
+    drafts = _drafts(order, patient_id)
+    server.read(f"Patient/{patient_id}")
+    exchanges = sign_orders(service, server, patient_id, drafts)
+    if as_json:
+        answers = [exchange.response for exchange in exchanges]
+        click.echo(json.dumps(answers[0] if len(answers) == 1 else answers, indent=2, ensure_ascii=False))
+    else:
+        show_exchanges(console_for(), [exchange for exchange in exchanges if not exchange.problem])
+    problem = next((exchange.problem for exchange in exchanges if exchange.problem), None)
+    if problem:
+        raise problem
+
+
+def _drafts(order: Path | None, patient_id: str) -> list[Json]:
+    if order is not None:
+        found = resources_of(str(order), order.read_text(encoding="utf-8"))
+        # A single order is signed whatever its status says: whoever names it wants just that one signed.
+        drafts = [item for item in found if is_draft_order(item)] if len(found) != 1 else found
+        return orders_to_sign(drafts, patient_id)
+    own = [example for example in read_examples() if example.patient_id == patient_id]
+    drafts = [draft for example in own for draft in example.drafts]
+    if not drafts:
+        raise InputError(f"no example order for patient {patient_id}; give one with --order FILE")
+    return drafts
+
+
+@main.command()
+@click.option("--fhir", required=True, callback=_url, help="The FHIR server's base URL.")
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@_said_plainly
+def load(fhir: str, directory: Path | None) -> None:
+    """Load example patients into a FHIR server: DIRECTORY's Bundles, or those that come with the project."""
+    server = FhirServer(fhir)
+    for example in read_examples(directory):
+        count = load_example(server, example)
+        left_out = f"; {len(example.drafts)} draft order kept for the order form" if example.drafts else ""
+        click.echo(f"{example.name}: {count} resources of Patient/{example.patient_id} loaded{left_out}")
+
+
+main.add_command(evaluate)
+main.add_command(policy)
+
+if __name__ == "__main__":
+    main()
