@@ -1,0 +1,55 @@
+"""Real servers for the tests that need them: a FHIR server with the examples, the service, the sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hooks.sandbox.demo import Stack, serving_page, start_service
+from hooks.sandbox.examples import Example, read_examples
+from hooks.sandbox.fhir_server import load, start_fhir_server
+from hooks.sandbox.http import FhirServer
+from hooks.sandbox.processes import free_port
+
+
+@pytest.fixture(scope="session")
+def examples() -> tuple[Example, ...]:
+    """The example patients that come with the project."""
+    return tuple(read_examples())
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the servers that a session starts keep their logs and data."""
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+def fhir_server(logs: Path, examples: tuple[Example, ...]) -> Iterator[str]:
+    """The base URL of a real FHIR server that holds the example patients."""
+    port = free_port()
+    with start_fhir_server(port, logs) as server:
+        server.wait_until_ready()
+        url = f"http://127.0.0.1:{port}/fhir"
+        for example in examples:
+            load(FhirServer(url), example)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def service_url(fhir_server: str, logs: Path) -> Iterator[str]:
+    """The base URL of the service, run as `therapy-cds serve` runs it, beside that FHIR server."""
+    port = free_port()
+    with start_service(port, fhir_server, logs) as service:
+        service.wait_until_ready()
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def sandbox_url(service_url: str, fhir_server: str, examples: tuple[Example, ...]) -> Iterator[str]:
+    """The address of the sandbox's page, between the service and the FHIR server."""
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(serving_page(Stack(service_url, fhir_server, examples)))
