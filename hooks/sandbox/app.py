@@ -15,10 +15,11 @@ from flask import Blueprint, Flask, Response, abort, current_app, make_response,
 from flask.typing import ResponseReturnValue
 
 from hooks.sandbox.actions import changes_between, take
+from hooks.sandbox.chart import name_of
 from hooks.sandbox.desk import Desk, edited, picture
 from hooks.sandbox.errors import InputError, SandboxError
 from hooks.sandbox.examples import Example
-from hooks.sandbox.http import FhirServer
+from hooks.sandbox.http import FhirServer, resources_in
 from hooks.sandbox.markup import html_of
 from hooks.sandbox.orders import form_of, title_of
 from hooks.sandbox.show import visits_words
@@ -60,6 +61,8 @@ def create_sandbox(service_url: str, fhir_url: str, examples: Sequence[Example])
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters["markdown"] = html_of
     app.jinja_env.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    app.jinja_env.filters["name_of"] = name_of
+    app.jinja_env.filters["resources_in"] = lambda bundle: len(resources_in(bundle))
     app.jinja_env.filters["title_of"] = title_of
     app.jinja_env.filters["form_of"] = form_of
     app.jinja_env.filters["visits_words"] = visits_words

@@ -121,11 +121,10 @@ def run_demo(console: Console, *, once: bool, ports: Ports) -> None:
             raise SandboxError(f"the order of {', '.join(failed)} was not answered; see above")
         if once:
             return
-        with serving_page(stack, ports.page) as url:
+        # Ctrl-C is how a demo ends from here on, so it is no failure.
+        with serving_page(stack, ports.page) as url, contextlib.suppress(KeyboardInterrupt):
             console.print(f"Sandbox EHR  {url}", "Ctrl-C ends it.", sep="\n")
-            # Ctrl-C is how a demo ends, so it is no failure.
-            with contextlib.suppress(KeyboardInterrupt):
-                threading.Event().wait()
+            threading.Event().wait()
 
 
 def _sign_one(console: Console, stack: Stack, example: Example) -> bool:

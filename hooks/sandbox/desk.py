@@ -94,7 +94,7 @@ def order_date(drafts: Sequence[Json]) -> date:
 
 
 def picture(chart: Chart, drafts: Sequence[Json]) -> Timeline | None:
-    """Draw the chart's visits over time, with surgeries and the day the order begins."""
+    """Draw the chart's visits over time, with procedures and the day the order begins."""
     starts = [form_of(draft).dates.removeprefix("from ") for draft in drafts]
     return timeline_of(chart.visits, [item.when for item in chart.surgeries], starts)
 

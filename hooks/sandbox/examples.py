@@ -40,6 +40,11 @@ class Example:
     record: tuple[Json, ...]
     drafts: tuple[Json, ...]
 
+    @property
+    def patient(self) -> Json:
+        """The Patient resource."""
+        return next(item for item in self.record if item["resourceType"] == "Patient")
+
 
 def is_draft_order(resource: Json) -> bool:
     """Tell whether a resource is an order that nobody has signed yet.

@@ -111,10 +111,7 @@ class FhirServer:
 
     def search(self, query: str) -> list[Json]:
         """Run a search and list the resources that match, without warnings that came along."""
-        entries = self.read(query).get("entry") or []
-        found = [entry.get("resource") for entry in entries if isinstance(entry, dict)]
-        resources = [item for item in found if isinstance(item, dict)]
-        return [item for item in resources if item.get("resourceType") != "OperationOutcome"]
+        return resources_in(self.read(query))
 
     def write(self, method: str, path: str, resource: Json | None) -> Json:
         """Create (POST), replace (PUT) or delete a resource, or carry out a transaction (POST to "")."""
@@ -132,6 +129,17 @@ class FhirServer:
         if not isinstance(answer.body, dict):
             raise SandboxError(f"{self.base} answered no FHIR JSON; give the base URL of a FHIR server")
         return answer.body
+
+
+def resources_in(bundle: Json) -> list[Json]:
+    """List a Bundle's resources, without the OperationOutcomes that came along.
+
+    >>> resources_in({"entry": [{"resource": {"resourceType": "OperationOutcome"}}, {}]})
+    []
+    """
+    found = [entry.get("resource") for entry in bundle.get("entry") or [] if isinstance(entry, dict)]
+    resources = [item for item in found if isinstance(item, dict)]
+    return [item for item in resources if item.get("resourceType") != "OperationOutcome"]
 
 
 def next_link(page: Json, base: str) -> str | None:

@@ -18,10 +18,11 @@ UNITS = {"d": "day", "wk": "week", "mo": "month", "h": "hour", "a": "year", "min
 
 @dataclass(frozen=True)
 class Line:
-    """One service on the order."""
+    """One service on the order, and what the order says of it in words, such as its units."""
 
     code: str
     label: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Form:
     title: str
     lines: tuple[Line, ...]
     visits: str
+    unit: str
     frequency: str
     diagnosis: str
     dates: str
@@ -44,6 +46,7 @@ def form_of(order: Json) -> Form:
         title=title_of(order),
         lines=tuple(lines_of(order)),
         visits=visits_of(order),
+        unit=unit_of(order),
         frequency=frequency_of(order),
         diagnosis="; ".join(text for item in order.get("reasonCode") or [] if (text := words_of(item))),
         dates=dates_of(order),
@@ -85,8 +88,14 @@ def lines_of(order: Json) -> list[Line]:
         for coding in codings_of(concept):
             if _is_line(coding):
                 code = str(coding["code"])
-                found.setdefault(code, Line(code, LABELS.get(code) or str(coding.get("display") or "")))
+                label, note = LABELS.get(code) or str(coding.get("display") or ""), _note(concept, code)
+                found.setdefault(code, Line(code, label, note))
     return list(found.values())
+
+
+def _note(concept: object, code: str) -> str:
+    text = str(concept.get("text") or "") if isinstance(concept, dict) and len(codings_of(concept)) == 1 else ""
+    return text.removeprefix(code).lstrip(" ,:")
 
 
 def _is_line(coding: Json) -> bool:
@@ -101,6 +110,17 @@ def visits_of(order: Json) -> str:
         return f"{quantity['value']:g}"
     repeat = _repeat(order)
     return f"{repeat['count']:g}" if isinstance(repeat.get("count"), int) else ""
+
+
+def unit_of(order: Json) -> str:
+    """Say what the quantity counts.
+
+    >>> unit_of({"quantityQuantity": {"value": 17, "unit": "day"}}), unit_of({"quantityQuantity": {"value": 2}})
+    ('days', 'visits')
+    """
+    quantity = order.get("quantityQuantity")
+    unit = str(quantity.get("unit") or "visit") if isinstance(quantity, dict) else "visit"
+    return unit if unit.endswith("s") or not unit.isalpha() else f"{unit}s"
 
 
 def _repeat(order: Json) -> Json:

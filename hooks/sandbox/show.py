@@ -13,7 +13,7 @@ from rich.rule import Rule
 from rich.segment import Segment
 from rich.text import Text
 
-from hooks.sandbox.orders import codings_of, lines_of, title_of, visits_of, words_of
+from hooks.sandbox.orders import codings_of, lines_of, title_of, unit_of, visits_of, words_of
 
 Json = dict[str, Any]
 INDICATORS = {
@@ -63,7 +63,8 @@ def ordered(draft: Json) -> str:
     visits = visits_of(draft)
     reasons = "; ".join(words_of(item) for item in draft.get("reasonCode") or [] if codings_of(item))
     parts += [codes] if codes else []
-    parts += [f"{visits} visits" if visits != "1" else "1 visit"] if visits else []
+    unit = unit_of(draft)
+    parts += [f"{visits} {unit.removesuffix('s') if visits == '1' else unit}"] if visits else []
     parts += [f"for {reasons}"] if reasons else []
     return " · ".join(parts)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-WIDTH = 340
+WIDTH = 290
 MARGIN = 8
 
 
@@ -42,22 +42,22 @@ def full_date(text: str) -> date | None:
         return None
 
 
-def timeline_of(visits: Sequence[str], surgeries: Sequence[str], orders: Sequence[str]) -> Timeline | None:
-    """Place visits, surgeries near them and the order's start on one line; nothing without two dates."""
+def timeline_of(visits: Sequence[str], procedures: Sequence[str], orders: Sequence[str]) -> Timeline | None:
+    """Place visits, procedures near them and the order's start on one line; nothing without two dates."""
     seen = [day for text in visits if (day := full_date(text))]
     asked = [day for text in orders if (day := full_date(text))]
     if not seen:
         return None
     first, last = min(seen), max([*seen, *asked])
     earliest = first - timedelta(days=120)
-    near = [day for text in surgeries if (day := full_date(text)) and earliest <= day <= last]
+    near = [day for text in procedures if (day := full_date(text)) and earliest <= day <= last]
     first = min([first, *near])
     span = max((last - first).days, 1)
 
     def place(day: date) -> float:
         return round(MARGIN + (WIDTH - 2 * MARGIN) * (day - first).days / span, 1)
 
-    marks = [Mark(place(day), "surgery", f"surgery {day}") for day in near]
+    marks = [Mark(place(day), "procedure", f"procedure {day}") for day in near]
     marks += [Mark(place(day), "visit", f"visit {day}") for day in seen]
     marks += [Mark(place(day), "order", f"ordered from {day}") for day in asked if day >= first]
     return Timeline(tuple(marks), tuple(_months(first, last, place)))
