@@ -59,7 +59,7 @@ def test_marks_stand_in_the_order_of_time_when_a_timeline_is_drawn() -> None:
     timeline = timeline_of(["2024-08-12", "2025-03-05"], ["2024-08-05"], ["2025-03-13"])
     assert timeline is not None
     marks = sorted(timeline.marks, key=lambda mark: mark.x)
-    assert [mark.kind for mark in marks] == ["surgery", "visit", "visit", "order"]
+    assert [mark.kind for mark in marks] == ["procedure", "visit", "visit", "order"]
     assert all(0 <= mark.x <= timeline.width for mark in marks)
 
 
