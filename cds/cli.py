@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -15,6 +16,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from cds.authoring.cases import read_cases
+from cds.authoring.library import Authored, read_library
+from cds.authoring.run import Ran, run_case
 from cds.errors import CdsError, InputError
 from cds.evaluate import assessment_json, evaluate_bundle
 from cds.model import Assessment
@@ -46,8 +50,13 @@ def _said_plainly(command: Callable[P, None]) -> Callable[P, None]:
 
 def all_policies(path: Path | None = None) -> tuple[Policy, ...]:
     """The packaged policies, those of THERAPY_CDS_POLICY_PATH, and those of one more folder."""
+    return load_policies(_folders(path), packaged())
+
+
+def _folders(path: Path | None) -> list[Traversable | Path]:
+    """Where policies are kept, in the order in which they replace each other."""
     folders = [Path(part) for part in os.environ.get("THERAPY_CDS_POLICY_PATH", "").split(os.pathsep) if part]
-    return load_policies([packaged_policies(), *folders, *([path] if path else [])], packaged())
+    return [packaged_policies(), *folders, *([path] if path else [])]
 
 
 def policies_or_named(path: Path | None, policy_id: str | None) -> tuple[Policy, ...]:
@@ -78,7 +87,7 @@ def evaluate(
 ) -> None:
     """Assess the draft orders of a collection Bundle, with no server at all."""
     policies = policies_or_named(path, policy_id)
-    day = as_of.date() if hasattr(as_of, "date") else None
+    day = as_of.date() if as_of else None
     today = date.today()
     assessments = evaluate_bundle(bundle, policies, packaged(), today, day, policy_id)
     if as_json:
@@ -157,3 +166,44 @@ def check_policies(policy_id: str | None, path: Path | None) -> None:
         sys.exit(2)
     load_policies([folder], packaged())
     click.echo(f"{right} {'policy' if right == 1 else 'policies'} checked, nothing wrong")
+
+
+def policies_and_owned(path: Path | None, policy_id: str | None) -> tuple[tuple[Authored, ...], tuple[Authored, ...]]:
+    """All policies; and of them those to work on: those of `path`, or those of the package and the environment."""
+    everything = read_library(_folders(path), packaged())
+    if path is not None:
+        own = {each.policy.id for each in read_library([path], packaged())}
+    else:
+        own = {each.policy.id for each in everything}
+    if policy_id is not None and policy_id not in own:
+        raise InputError(f"There is no policy '{policy_id}'", where="ID", remedy=f"Known: {', '.join(sorted(own))}")
+    return everything, tuple(each for each in everything if each.policy.id in ({policy_id} if policy_id else own))
+
+
+@policy.command("test")
+@click.argument("policy_id", required=False)
+@click.option("--path", type=click.Path(path_type=Path), default=None, help="A folder of policies to test instead.")
+@_said_plainly
+def test_policies(policy_id: str | None, path: Path | None) -> None:
+    """Run the cases of the policies; exit 2 when one comes out otherwise than it expects."""
+    everything, own = policies_and_owned(path, policy_id)
+    policies = tuple(each.policy for each in everything)
+    failed = total = 0
+    for each in own:
+        click.echo(f"{each.policy.id}")
+        for case in read_cases(each, everything):
+            ran = run_case(case, policies, packaged(), date.today())
+            _show_case(ran)
+            total += 1
+            failed += not ran.ok
+    click.echo(f"{total} cases, {failed} not as expected" if failed else f"{total} cases, all as expected")
+    if failed:
+        sys.exit(2)
+
+
+def _show_case(ran: Ran) -> None:
+    click.echo(f"  {'ok   ' if ran.ok else 'FAILS'} {ran.case.name}")
+    if not ran.ok:
+        click.echo(f"        {ran.case.where()}")
+    for difference in ran.differences:
+        click.echo(f"        {difference}")

@@ -1,0 +1,1 @@
+"""The authors' tools: cases, mutations, explanations and checks of policies. Above the service, below its faces."""
