@@ -13,7 +13,8 @@ from cds.ehr.client import pooled_session
 from cds.rules.load import load_policies, packaged_policies
 from cds.rules.policy import Policy
 from cds.terminology import Terminology, packaged
-from hooks import errors
+from hooks import errors, metrics
+from hooks.body import Drain
 from hooks.routes import discovery, health, services
 from hooks.settings import LOOPBACK, Settings
 
@@ -46,15 +47,24 @@ def create_app(settings: Settings | None = None) -> Flask:
         pool=ThreadPoolExecutor(max_workers=connections, thread_name_prefix="fhir"),
     )
     app = Flask("hooks", static_folder=None, template_folder=None)
+    app.url_map.strict_slashes = False  # some clients end every address with a slash
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mib * 2**20
     app.extensions["therapy-cds"] = deployment
     errors.register(app)
     # Browser clients need CORS on answers of every status; the wildcard is safe because no cookies are used.
-    CORS(app, origins=list(settings.cors_origins), allow_headers=["Authorization", "Content-Type"], max_age=600)
+    CORS(
+        app,
+        origins=list(settings.cors_origins),
+        methods=["GET", "POST", "OPTIONS"],
+        allow_headers=["Authorization", "Content-Type"],
+        max_age=600,
+    )
+    metrics.register(app, discovery.HOOKS)
     app.before_request(_only_loopback)
     app.register_blueprint(discovery.blueprint)
     app.register_blueprint(services.blueprint)
     app.register_blueprint(health.blueprint)
+    app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

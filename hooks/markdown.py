@@ -12,6 +12,8 @@ from cds.model import Assessment, CriterionResult, Result
 from cds.rules.explain import RESULT_WORDS, gap_sentences
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#~|!])")
+# Control characters would drive a terminal, and marks of direction would turn the words around.
+_UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _MARKS = {Result.MET: "✓", Result.NOT_MET: "✗", Result.UNKNOWN: "?", Result.NOT_APPLICABLE: "–"}
 
 
@@ -21,14 +23,17 @@ def escape(text: str) -> str:
     >>> escape("<b>a|b*")
     '&lt;b&gt;a\\\\|b\\\\*'
     """
-    flat = re.sub(r"\s+", " ", text).strip()
-    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    flat = _flat(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", flat)
+
+
+def _flat(text: str) -> str:
+    return re.sub(r"\s+", " ", _UNSEEN.sub("", text)).strip()
 
 
 def plain(text: str, most: int) -> str:
     """One line of at most `most` characters, for fields that are not markdown."""
-    flat = re.sub(r"\s+", " ", re.sub(r"[<>]", "", text)).strip()
+    flat = _flat(re.sub(r"[<>]", "", text))
     return flat if len(flat) <= most else flat[: most - 1].rstrip() + "…"
 
 

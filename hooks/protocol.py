@@ -110,8 +110,7 @@ def _take_apart(body: bytes) -> tuple[Json, dict[str, msgspec.Raw] | None]:
         envelope = _ENVELOPE.decode(body)
         members = {name: getattr(envelope, name) for name in _MEMBERS}
         parsed = {name: _PLAIN.decode(raw) for name, raw in members.items() if memoryview(raw).nbytes}
-        sent = bytes(memoryview(envelope.prefetch)[:4]) not in (b"", b"null")
-        prefetch = _RAW_MEMBERS.decode(envelope.prefetch) if sent else None
+        prefetch = _prefetch_members(envelope.prefetch)
     except msgspec.ValidationError as problem:
         raise MalformedRequest(
             f"The JSON is no CDS Hooks request: {problem}",
@@ -124,11 +123,31 @@ def _take_apart(body: bytes) -> tuple[Json, dict[str, msgspec.Raw] | None]:
             where="body",
             remedy="Send UTF-8 JSON with Content-Type application/json",
         ) from None
+    except RecursionError:
+        raise MalformedRequest(
+            "The JSON is nested too deeply to be a CDS Hooks request",
+            where="body",
+            remedy="FHIR resources need less than a hundred levels",
+        ) from None
     return parsed, prefetch
 
 
+def _prefetch_members(raw: msgspec.Raw) -> dict[str, msgspec.Raw] | None:
+    """Each prefetch value raw; None where no prefetch was sent."""
+    if bytes(memoryview(raw)[:4]) in (b"", b"null"):
+        return None
+    try:
+        return _RAW_MEMBERS.decode(raw)
+    except msgspec.ValidationError:
+        raise MalformedRequest(
+            "The prefetch must be an object",
+            where="prefetch",
+            remedy="Send each key of GET /cds-services with its value",
+        ) from None
+
+
 def _stand_in(raw: msgspec.Raw) -> object:
-    first = bytes(raw)[:1]
+    first = bytes(memoryview(raw)[:1])
     return {b"{": {}, b"n": None, b"[": [], b'"': "", b"t": True, b"f": False}.get(first, 0)
 
 

@@ -95,7 +95,16 @@ class Settings:
         url = fhir_server.rstrip("/")
         if url in self.fhir_servers:
             return True
-        return not self.is_production and not self.fhir_servers and urlsplit(url).hostname in LOOPBACK
+        return not self.is_production and not self.fhir_servers and _is_plain_loopback(url)
+
+
+def _is_plain_loopback(url: str) -> bool:
+    """Whether a URL is a base on this machine: no user, query or fragment, into which searches would be written."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname in LOOPBACK and "@" not in parts.netloc and not set("?#") & set(url)
+    except ValueError:
+        return False
 
 
 def _refuse(name: str, what: str, remedy: str) -> SettingsError:

@@ -59,7 +59,7 @@ def remove_lines(order: Order, codes: Sequence[str], new_id: NewId) -> Json:
     wanted = set(codes)
     if isinstance(resource.get("code"), dict):
         resource["code"] = _without(resource["code"], wanted)
-    details = [_without(detail, wanted) for detail in resource.get("orderDetail", []) if isinstance(detail, dict)]
+    details = [_without(detail, wanted) for detail in _dicts(resource.get("orderDetail"))]
     kept = [
         detail
         for detail in details
@@ -76,7 +76,8 @@ def add_re_evaluation(order: Order, new_id: NewId) -> Json:
     """Add a re-evaluation to the order's lines."""
     code = "97168" if order.discipline and order.discipline.value == "occupational-therapy" else "97164"
     resource = copy.deepcopy(dict(order.resource))
-    resource.setdefault("orderDetail", []).append({"coding": [{"system": CPT, "code": code}], "text": "Re-evaluation"})
+    line = {"coding": [{"system": CPT, "code": code}], "text": "Re-evaluation"}
+    resource["orderDetail"] = [*_dicts(resource.get("orderDetail")), line]
     label = f"Add a re-evaluation ({code})"
     return _suggestion(new_id, label, _update(resource, label))
 
@@ -100,6 +101,11 @@ def ask_for_measure(order: Order, instrument: str, questionnaire: str | None, to
     return _suggestion(new_id, label, {"type": "create", "description": task["description"], "resource": task})
 
 
+def _dicts(value: object) -> list[Json]:
+    """The objects of a list as it was sent: orders are not checked before they come here."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
 def _update(resource: Json, description: str) -> Json:
     return {"type": "update", "description": description, "resource": resource}
 
@@ -112,10 +118,10 @@ def _without(concept: Mapping[str, Any], codes: set[str]) -> Json:
     """A concept without some codes, among its codings and its billing options."""
     result = copy.deepcopy(dict(concept))
     if "coding" in result:
-        result["coding"] = [coding for coding in result["coding"] if coding.get("code") not in codes]
+        result["coding"] = [coding for coding in _dicts(result["coding"]) if coding.get("code") not in codes]
         if not result["coding"]:
             del result["coding"]
-    extensions = [e for e in result.get("extension", []) if not _bills(e, codes)]
+    extensions = [e for e in _dicts(result.get("extension")) if not _bills(e, codes)]
     if extensions:
         result["extension"] = extensions
     else:
@@ -126,10 +132,8 @@ def _without(concept: Mapping[str, Any], codes: set[str]) -> Json:
 def _bills(extension: Mapping[str, Any], codes: set[str]) -> bool:
     if extension.get("url") != BILLING_OPTIONS:
         return False
-    codings = [
-        *(extension.get("valueCodeableConcept") or {}).get("coding", []),
-        extension.get("valueCoding") or {},
-    ]
+    concept, coding = extension.get("valueCodeableConcept"), extension.get("valueCoding")
+    codings = [*(_dicts(concept.get("coding")) if isinstance(concept, dict) else []), *_dicts([coding])]
     return any(coding.get("code") in codes for coding in codings)
 
 

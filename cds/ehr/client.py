@@ -9,11 +9,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import quote, urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
+from cds.ehr.timed import TimedAdapter
 from cds.fhir.bundles import Answer, parse_answer
 from cds.model import EvidenceState, Resource
 
@@ -61,10 +62,12 @@ class _Failed(Exception):
 def pooled_session(connections: int) -> requests.Session:
     """A session whose connections are kept and shared between threads; no retries, no cookies, no proxies."""
     session = requests.Session()
-    adapter = HTTPAdapter(pool_connections=8, pool_maxsize=connections)
+    adapter = TimedAdapter(pool_connections=8, pool_maxsize=connections)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     session.trust_env = False
+    # The session is shared by all callers: a cookie set in one's answer must not travel with another's search.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     return session
 
 
@@ -124,9 +127,11 @@ class FhirClient:
     def _next(self, url: str, answer: Answer) -> str | None:
         if answer.next_url is None:
             return None
-        following = urljoin(url, answer.next_url)
-        here, there = urlsplit(self.base), urlsplit(following)
-        if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+        try:
+            following = urljoin(url, answer.next_url)
+        except ValueError:
+            raise _Failed(EvidenceState.CUT, "the address of the next page cannot be read") from None
+        if _origin(following) != _origin(self.base):
             raise _Failed(EvidenceState.CUT, "the next page lies on another server and was not asked for")
         return following
 
@@ -143,10 +148,22 @@ class FhirClient:
         except requests.Timeout:
             raise _Failed(EvidenceState.LATE, "the FHIR server did not answer in time") from None
         except requests.RequestException as problem:
+            if deadline.left <= 0:
+                raise _Failed(EvidenceState.LATE, "the FHIR server's answer did not end in time") from None
             # The class only: a message may hold the URL, and with it who the patient is.
             raise _Failed(
                 EvidenceState.FAILED, f"the FHIR server could not be reached ({type(problem).__name__})"
             ) from None
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port; a user name in an address makes it another origin."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return ("", None, None)
+    return ("", None, None) if "@" in parts.netloc else (parts.scheme, parts.hostname, port)
 
 
 def _check_status(response: requests.Response) -> None:
@@ -182,3 +199,5 @@ def _parse(body: bytes) -> Answer:
         return parse_answer(body)
     except ValueError as problem:
         raise _Failed(EvidenceState.FAILED, f"the FHIR server's answer cannot be read: {problem}") from None
+    except RecursionError:
+        raise _Failed(EvidenceState.FAILED, "the FHIR server's answer is nested too deeply") from None

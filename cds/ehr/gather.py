@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
@@ -11,6 +12,7 @@ from cds.fhir.bundles import Answer, parse_answer
 from cds.fhir.queries import search_of
 from cds.model import Evidence, EvidenceState, Fact, Query, Resource
 
+log = logging.getLogger(__name__)
 NO_SERVER = "the EHR did not send it and gave no access to its FHIR server"
 
 
@@ -57,7 +59,7 @@ class EhrSource:
             return {}
         try:
             return {resource.reference: resource for resource in parse_answer(raw).resources}
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
 
     # ------------------------------------------------------------------------------------------- prefetch
@@ -71,6 +73,9 @@ class EhrSource:
             answer = parse_answer(raw)
         except ValueError as problem:
             return Evidence(query, EvidenceState.FAILED, reason=f"prefetch '{query.key}': {problem}")
+        except RecursionError:
+            reason = f"prefetch '{query.key}': it is nested too deeply"
+            return Evidence(query, EvidenceState.FAILED, reason=reason)
         return self._weigh(query, answer)
 
     def _weigh(self, query: Query, answer: Answer) -> Evidence:
@@ -81,8 +86,10 @@ class EhrSource:
             )
         if answer.outcome and not answer.resources:
             return Evidence(query, EvidenceState.FAILED, reason=f"{here} is an error of the EHR ({answer.outcome})")
-        wrong = [r.type for r in answer.resources if r.type not in (query.resource, "Organization", "Patient")]
-        if wrong:
+        types = [resource.type for resource in answer.resources]
+        wrong = [kind for kind in types if kind not in (query.resource, "Organization", "Patient")]
+        if wrong or (types and query.resource not in types):
+            wrong = wrong or types
             reason = f"{here} holds {wrong[0]} where {query.resource} was asked for"
             return Evidence(query, EvidenceState.FAILED, reason=reason)
         if answer.cut or answer.problems or answer.outcome:
@@ -98,7 +105,7 @@ class EhrSource:
         done, late = wait(running, timeout=self._deadline.left)
         for future in late:
             future.cancel()
-        found = {running[future].key: future.result() for future in done}
+        found = {running[future].key: _result(future, running[future]) for future in done}
         for future in late:
             query = running[future]
             reason = f"{query.resource} could not be read: the FHIR server did not answer in time"
@@ -112,6 +119,17 @@ class EhrSource:
         fetched = self._client.search(search_of(query, self._patient), self._deadline)
         spent = (time.monotonic() - began) * 1000
         return Evidence(query, fetched.state, fetched.resources, fetched.reason, spent)
+
+
+def _result(future: Future[Evidence], query: Query) -> Evidence:
+    """What a search came to. A fault of ours in one search is said of that search, and costs nothing else."""
+    try:
+        return future.result()
+    except Exception as fault:
+        # Its class only: the message may hold the token or the patient.
+        log.error("a search of %s failed (%s)", query.resource, type(fault).__name__)
+        reason = f"{query.resource} could not be read because of a fault in the service"
+        return Evidence(query, EvidenceState.FAILED, reason=reason)
 
 
 def _better(supplied: Evidence, fetched: Evidence | None) -> Evidence:

@@ -1,9 +1,8 @@
-"""`/health/live`, `/health/ready` and `/metrics`, for operators."""
+"""`/health/live` and `/health/ready`, for operators (`/metrics` is in hooks.metrics)."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, current_app, jsonify
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 blueprint = Blueprint("health", __name__)
 
@@ -19,9 +18,3 @@ def ready() -> Response:
     """Policies are loaded: the service can answer calls."""
     deployment = current_app.extensions["therapy-cds"]
     return jsonify({"status": "ready", "policies": {policy.id: policy.version for policy in deployment.policies}})
-
-
-@blueprint.get("/metrics")
-def metrics() -> Response:
-    """Counters and timings in the Prometheus text format."""
-    return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ from cds.ehr.gather import NO_SERVER, EhrSource
 from cds.errors import UnknownService, UnusableOrder
 from cds.fhir.orders import read_orders
 from cds.service import Asked, Ports, assess_orders
+from hooks.body import read_body
 from hooks.cards import CardMaker
 from hooks.protocol import HookRequest, parse_request
 from hooks.routes.discovery import HOOKS
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from hooks.app import Deployment
 
 blueprint = Blueprint("services", __name__)
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @blueprint.post("/cds-services/<service_id>")
@@ -29,11 +32,11 @@ def call(service_id: str) -> Response:
     deployment: Deployment = current_app.extensions["therapy-cds"]
     if service_id not in HOOKS:
         raise UnknownService(
-            f"There is no service '{service_id[:64]}'",
+            f"There is no service '{service_id}'" if _NAME.fullmatch(service_id) else "There is no such service",
             where="URL",
             remedy="GET /cds-services lists the services",
         )
-    hook_request = parse_request(request.get_data(cache=False), HOOKS[service_id])
+    hook_request = parse_request(read_body(request), HOOKS[service_id])
     return jsonify(answer(hook_request, deployment, _today(deployment)))
 
 
@@ -41,12 +44,20 @@ def answer(hook: HookRequest, deployment: Deployment, today: date) -> dict[str, 
     """The response of one order-sign call."""
     orders, problems = read_orders(hook.drafts(), deployment.terms, hook.patient, hook.aliases())
     if problems and not orders:
-        raise UnusableOrder(problems[0], where="context.draftOrders", remedy="Mend the order and sign again")
+        raise _unusable(problems[0])
     source = _source(hook, deployment)
     ports = Ports(deployment.terms, deployment.policies, source, deployment.settings.time_zone)
     assessments = assess_orders(Asked(hook.patient, orders, today), ports)
     maker = CardMaker(deployment.settings.base_url, deployment.terms.override_reasons, today, lambda: str(uuid4()))
     return maker.response(assessments, problems)
+
+
+def _unusable(problem: str) -> UnusableOrder:
+    """The error of a request without one usable order; the problem says where it is and what to do by itself."""
+    error = UnusableOrder(problem)
+    found = re.search(r"context\.draftOrders\S*?(?=\.? |$)", problem)
+    error.where = found.group() if found else "context.draftOrders"
+    return error
 
 
 def _today(deployment: Deployment) -> date:
