@@ -16,6 +16,7 @@ from typing import Self
 import requests
 
 from hooks.sandbox.errors import SandboxError
+from hooks.sandbox.http import session_for
 
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
@@ -89,11 +90,15 @@ class Program:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise SandboxError(f"{self.name} ended at once ({self.process.returncode}).\n{self.tail()}")
-            with contextlib.suppress(requests.RequestException):
-                if requests.get(self.ready_url, timeout=2).status_code < 500:
-                    return
+            if self._answers():
+                return
             time.sleep(POLL_SECONDS)
         raise SandboxError(f"{self.name} did not answer within {seconds:.0f} s.\n{self.tail()}")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(requests.RequestException), session_for(self.ready_url) as session:
+            return session.get(self.ready_url, timeout=2).status_code < 500
+        return False
 
     def tail(self) -> str:
         """Give the last lines of the program's log."""
