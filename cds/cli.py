@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from cds.authoring.cases import read_cases
 from cds.authoring.library import Authored, read_library
+from cds.authoring.mutate import mutate_policy
 from cds.authoring.run import Ran, run_case
 from cds.errors import CdsError, InputError
 from cds.evaluate import assessment_json, evaluate_bundle
@@ -207,3 +209,24 @@ def _show_case(ran: Ran) -> None:
         click.echo(f"        {ran.case.where()}")
     for difference in ran.differences:
         click.echo(f"        {difference}")
+
+
+@policy.command("mutate")
+@click.argument("policy_id", required=False)
+@click.option("--path", type=click.Path(path_type=Path), default=None, help="A folder of policies to mutate instead.")
+@_said_plainly
+def mutate_policies(policy_id: str | None, path: Path | None) -> None:
+    """Move every figure, date and code once and name what no case notices; exit 2 when there is any."""
+    everything, own = policies_and_owned(path, policy_id)
+    found = 0
+    for each in own:
+        report = mutate_policy(each, everything, packaged(), date.today())
+        found += len(report.holes)
+        equivalent = f", {report.equivalent} declared equivalent" if report.equivalent else ""
+        click.echo(f"{report.policy}: {report.tried} mutations, {len(report.holes)} unnoticed{equivalent}")
+        for group, holes in itertools.groupby(report.holes, key=lambda hole: hole.group):
+            click.echo(f"  {group}")
+            for hole in holes:
+                click.echo(f"    {hole.says} ({hole.where})")
+    if found:
+        sys.exit(2)
