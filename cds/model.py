@@ -66,6 +66,7 @@ class Fact(StrEnum):
     TASKS = "tasks"
     AUTHORIZATIONS = "authorizations"
     AMOUNTS = "amounts"
+    REQUESTER = "requester"
 
 
 class EvidenceState(StrEnum):
@@ -259,7 +260,7 @@ class Order:
     goals: tuple[str, ...] = ()
     supporting: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    requester: Concept | None = None
+    requester: str = ""
 
     @property
     def label(self) -> str:
@@ -408,12 +409,15 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document that a reader could open: a pointer to evidence, never parsed into met or not met."""
+    """A document that a reader could open: a pointer to evidence, never parsed into met or not met.
+
+    `text` is its inline text, read only to see that it tells of something nobody can count.
+    """
 
     concept: Concept
     day: Days
     source: str
-    title: str = ""
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,6 +448,22 @@ class Authorization:
     reference: str
     number: str
     period: Days
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLine:
+    """One line of a claim: what, how many units, what was allowed for it (US dollars), and when.
+
+    `proposed` lines belong to a draft or a pre-authorization: they say what is asked for, not what was done.
+    """
+
+    code: str
+    units: float | None
+    allowed: float | None
+    day: Days
+    source: str
+    proposed: bool
+    discipline: Discipline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,6 +506,8 @@ class Record:
     tasks: tuple[OpenTask, ...] = ()
     episodes: tuple[Episode, ...] = ()
     authorizations: tuple[Authorization, ...] = ()
+    claim_lines: tuple[ClaimLine, ...] = ()
+    people: Mapping[str, Concept] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[Note, ...] = ()
     gaps: tuple[Gap, ...] = ()
 
@@ -587,6 +609,8 @@ class CriterionResult:
     would_change: tuple[str, ...] = ()
     cite: str = ""
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    policy: str = ""
+    policy_kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -602,6 +626,7 @@ class Assessment:
     policy_version: str | None = None
     policy_kind: str = ""
     policy_source: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    adding: tuple[str, ...] = ()
     coverage: Coverage | None = None
     visits: VisitCount | None = None
     criteria: tuple[CriterionResult, ...] = ()

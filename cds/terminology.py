@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -18,6 +18,7 @@ from cds.errors import CatalogueError
 from cds.model import Code, Concept, Discipline, Site
 from cds.yamlfile import YamlFile, read_yaml
 
+_DENIED = re.compile(r"\b(no|not|never|denies|denied|without)\b[^.]*$", re.IGNORECASE)
 ICD10 = "icd-10-cm"
 
 # LOINC's generic panels for measures that have no code of their own (patient-reported, performance), and
@@ -35,6 +36,7 @@ class ValueSet:
     prefixes: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]
     words: re.Pattern[str] | None
     verified: bool = False
+    kinds_by_word: Mapping[str, str] = field(default_factory=dict)
 
     def has_code(self, code: Code) -> bool:
         """Whether the code is listed, or lies in a listed branch."""
@@ -48,6 +50,12 @@ class ValueSet:
         if self.words is None:
             return False
         return any(self.words.search(text) for text in (concept.text, *(c.display for c in concept.codes)) if text)
+
+    def told_in(self, text: str) -> bool:
+        """Whether a text says one of the set's phrases without denying it just before."""
+        if self.words is None:
+            return False
+        return any(not _DENIED.search(text[max(0, m.start() - 24) : m.start()]) for m in self.words.finditer(text))
 
     def matches(self, concept: Concept) -> bool:
         """Whether the concept is in the set, by code first and by words last."""
@@ -307,6 +315,7 @@ class Terminology:
                 prefixes={system: tuple(values) for system, values in prefixes.items()},
                 words=_pattern(data.get("words") or ()),
                 verified=bool(data.get("verified", False)),
+                kinds_by_word=dict(data.get("kinds-by-word") or {}),
             )
         return sets
 

@@ -26,7 +26,7 @@ class YamlFile:
         try:
             node = loader.get_single_node()
             self.data: Any = None if node is None else self._build(loader, node, ())
-        except yaml.YAMLError as problem:
+        except (yaml.YAMLError, RecursionError) as problem:
             mark = getattr(problem, "problem_mark", None)
             line = f":{mark.line + 1}" if mark else ""
             what = getattr(problem, "problem", None) or "it cannot be parsed"
@@ -44,7 +44,10 @@ class YamlFile:
             return [self._build(loader, item, (*path, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             return self._mapping(loader, node, path)
-        value = loader.construct_object(node)
+        try:
+            value = loader.construct_object(node)
+        except ValueError:  # a day that no calendar has: kept as written, for the schema to refuse with its line
+            return node.value
         # Dates stay texts: a policy says `2025-01-01`, and JSON Schema and citations want it as written.
         return value.isoformat() if isinstance(value, date) else value
 

@@ -67,6 +67,8 @@ class Answer:
     problems: tuple[str, ...] = field(default=())
 
 
+# Beside what is no JSON: letters that are no UTF-8, and lists nested without end.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HEAD = msgspec.json.Decoder(_Head)
 _ENTRY = msgspec.json.Decoder(_Entry)
 _BUNDLE = msgspec.json.Decoder(_Bundle)
@@ -83,7 +85,7 @@ def parse_answer(payload: bytes | memoryview) -> Answer:
         return Answer(is_null=True)
     try:
         head = _HEAD.decode(payload)
-    except msgspec.DecodeError as problem:
+    except _UNREADABLE as problem:
         raise ValueError("it is not a FHIR resource in JSON") from problem
     if head.resourceType == "Bundle":
         return _parse_bundle(payload)
@@ -97,7 +99,7 @@ def parse_answer(payload: bytes | memoryview) -> Answer:
 def _parse_bundle(payload: bytes | memoryview) -> Answer:
     try:
         bundle = _BUNDLE.decode(payload)
-    except msgspec.ValidationError as problem:
+    except _UNREADABLE as problem:
         raise ValueError(f"it is a Bundle of a wrong shape ({problem})") from problem
     resources: list[Resource] = []
     problems: list[str] = []
@@ -110,17 +112,23 @@ def _parse_bundle(payload: bytes | memoryview) -> Answer:
                 problems.append(f"entry {number} holds no resource")
                 continue
             head = _HEAD.decode(entry.resource)
-        except msgspec.DecodeError as problem:
+        except _UNREADABLE as problem:
             problems.append(f"entry {number} cannot be read ({problem})")
             continue
         if head.resourceType == "OperationOutcome":
             outcome = _outcome_codes(entry.resource) or outcome
             continue
         matches += entry.search is None or entry.search.mode != "include"
-        resources.append(Resource(head.resourceType, head.id, memoryview(entry.resource), entry.fullUrl))
+        name = head.id or _name_in(entry.fullUrl)
+        resources.append(Resource(head.resourceType, name, memoryview(entry.resource), entry.fullUrl))
     next_url = next((link.url for link in bundle.link if link.relation == "next" and link.url), None)
     cut = next_url is not None or (bundle.type == "searchset" and (bundle.total or 0) > matches + len(problems))
     return Answer(_once(resources), next_url, outcome, cut, problems=tuple(problems))
+
+
+def _name_in(url: str) -> str:
+    """The last part of an entry's URL (`urn:uuid:…` too): the name of a resource that has no id yet."""
+    return url.rstrip("/").replace(":", "/").rsplit("/", 1)[-1]
 
 
 def _once(resources: list[Resource]) -> tuple[Resource, ...]:
@@ -135,7 +143,7 @@ def _outcome_codes(payload: bytes | memoryview | msgspec.Raw) -> str | None:
     """`error exception, fatal …` of an OperationOutcome that reports a failure; None for mere advice."""
     try:
         outcome = _OUTCOME.decode(payload)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return "an OperationOutcome that cannot be read"
     failures = [f"{issue.severity} {issue.code}" for issue in outcome.issue if issue.severity in ("error", "fatal")]
     return ", ".join(failures) or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 
 from cds.fhir import shapes
@@ -11,6 +12,7 @@ from cds.fhir.timings import read_timing
 from cds.fhir.visits import is_therapy
 from cds.model import (
     Authorization,
+    ClaimLine,
     Concept,
     Condition,
     Document,
@@ -22,6 +24,7 @@ from cds.model import (
     OpenTask,
     Plan,
     Resource,
+    Site,
     Span,
     Timing,
     Treatment,
@@ -33,6 +36,8 @@ _DISMISSED = frozenset(("refuted", "entered-in-error"))
 _GOAL_OPEN = frozenset(("proposed", "planned", "accepted", "active", "on-hold"))
 _GOAL_DEAD = frozenset(("cancelled", "entered-in-error", "rejected"))
 _SURGICAL = frozenset(("387713003", "surgical-procedure"))
+_MOST_TEXT = 400_000
+_ALLOWED = frozenset(("eligible", "allowed"))
 _TASK_OVER = frozenset(("completed", "cancelled", "rejected", "failed", "entered-in-error"))
 
 
@@ -65,7 +70,8 @@ def read_conditions(reading: Reading, resources: Iterable[Resource]) -> tuple[Co
 
 
 def _active(reading: Reading, shape: shapes.Condition) -> bool | None:
-    status = _codes(reading.concept(shape.clinicalStatus))
+    told = reading.concept(shape.clinicalStatus)
+    status = _codes(told) or {told.text.strip().lower()}
     if status & _ACTIVE:
         return True
     over = shape.abatementDateTime or shape.abatementString or shape.abatementPeriod or shape.abatementBoolean
@@ -134,8 +140,8 @@ def read_plans(reading: Reading, resources: Iterable[Resource]) -> tuple[Plan, .
 def _planned(reading: Reading, source: str, detail: shapes.CarePlanDetail) -> Timing | None:
     if detail.status in ("cancelled", "stopped", "entered-in-error", "completed"):
         return None
-    concept = reading.concept(detail.code)
-    if detail.code is not None and not is_therapy(concept, reading):
+    concept = reading.concept(detail.code) if detail.code else Concept(text=detail.description)
+    if not is_therapy(concept, reading):
         return None
     timing = read_timing(reading, source, detail.scheduledTiming)
     if detail.quantity is not None and detail.quantity.value is not None:
@@ -189,17 +195,31 @@ def read_images(reading: Reading, by_type: Mapping[str, Sequence[Resource]]) -> 
 
 
 def read_documents(reading: Reading, resources: Iterable[Resource]) -> tuple[Document, ...]:
-    """That documents exist; their content is a reader's to open."""
+    """Documents that exist, with such text as they hold inline."""
     return tuple(
         Document(
             reading.merged(shape.type, *shape.category),
             reading.days(resource.reference, shape.date) or NO_DATE,
             resource.reference,
-            shape.description,
+            f"{shape.description} {_inline_text(shape)}".strip(),
         )
         for resource, shape in reading.each(resources, shapes.DocumentReference, Fact.DOCUMENTS)
         if shape.status not in ("entered-in-error", "superseded")
     )
+
+
+def _inline_text(shape: shapes.DocumentReference) -> str:
+    """Plain text attachments, decoded; anything else is left to a reader's eyes."""
+    texts: list[str] = []
+    for content in shape.content:
+        attachment = content.attachment
+        if attachment is None or not attachment.contentType.startswith("text/plain"):
+            continue
+        try:
+            texts.append(b64decode(attachment.data[:_MOST_TEXT], validate=False).decode("utf-8", "replace"))
+        except ValueError:
+            continue
+    return " ".join(texts)
 
 
 def read_tasks(reading: Reading, resources: Iterable[Resource]) -> tuple[OpenTask, ...]:
@@ -215,8 +235,10 @@ def read_tasks(reading: Reading, resources: Iterable[Resource]) -> tuple[OpenTas
     return tuple(found)
 
 
-def read_episodes(reading: Reading, resources: Iterable[Resource]) -> tuple[Episode, ...]:
-    """Episodes of therapy that the record itself states."""
+def read_episodes(
+    reading: Reading, resources: Iterable[Resource], condition_sites: Mapping[str, tuple[Site, ...]]
+) -> tuple[Episode, ...]:
+    """Episodes of therapy that the record itself states; their sites are those of their diagnoses."""
     found: list[Episode] = []
     for resource, shape in reading.each(resources, shapes.EpisodeOfCare, Fact.VISITS):
         concept = reading.merged(*shape.type)
@@ -228,8 +250,12 @@ def read_episodes(reading: Reading, resources: Iterable[Resource]) -> tuple[Epis
         ):
             continue
         end = reading.days(resource.reference, shape.period.end) if shape.period else None
+        if shape.status == "finished" and end is None:
+            continue  # it is over, but nobody says since when
+        reasons = reading.refs(diagnosis.condition for diagnosis in shape.diagnosis if diagnosis.condition)
+        named = tuple(dict.fromkeys(site for ref in sorted(reasons) for site in condition_sites.get(ref, ())))
         discipline = reading.terms.discipline(concept)
-        found.append(Episode(resource.reference, start, end, reading.terms.sites(concept), discipline))
+        found.append(Episode(resource.reference, start, end, named or reading.terms.sites(concept), discipline))
     return tuple(found)
 
 
@@ -242,3 +268,46 @@ def read_authorizations(reading: Reading, resources: Iterable[Resource]) -> tupl
         and shape.preAuthRef
         and (days := reading.period(resource.reference, shape.preAuthPeriod)) is not None
     )
+
+
+def read_claim_lines(reading: Reading, by_type: Mapping[str, Sequence[Resource]]) -> tuple[ClaimLine, ...]:
+    """Lines of claims with units and allowed amounts; drafts and pre-authorizations are marked as proposed."""
+    silent = Reading(reading.terms, reading.patient, reading.patient_urls, reading.zone, aliases=reading.aliases)
+    found: list[ClaimLine] = []
+    for kind in ("Claim", "ExplanationOfBenefit"):
+        for resource, claim in silent.each(by_type.get(kind, ()), shapes.Claim, Fact.AMOUNTS):
+            if claim.status not in ("active", "draft"):
+                continue
+            proposed = claim.status == "draft" or claim.use in ("preauthorization", "predetermination")
+            found += [_claim_line(silent, resource.reference, claim, item, proposed=proposed) for item in claim.item]
+    return tuple(found)
+
+
+def _claim_line(
+    reading: Reading, source: str, claim: shapes.Claim, item: shapes.ClaimItem, *, proposed: bool
+) -> ClaimLine:
+    concept = reading.concept(item.productOrService)
+    allowed = [
+        a.amount.value
+        for a in item.adjudication
+        if a.amount and a.amount.value is not None and _codes(reading.concept(a.category)) & _ALLOWED
+    ]
+    return ClaimLine(
+        code=next((code.code for code in concept.codes), ""),
+        units=item.quantity.value if item.quantity else None,
+        allowed=sum(allowed) if allowed else None,
+        day=reading.when(source, item.servicedDate, item.servicedPeriod or claim.billablePeriod) or NO_DATE,
+        source=source,
+        proposed=proposed,
+        discipline=reading.terms.discipline(reading.merged(*item.modifier, item.revenue), "disciplines"),
+    )
+
+
+def read_people(reading: Reading, by_type: Mapping[str, Sequence[Resource]]) -> dict[str, Concept]:
+    """What the practitioners on file are (qualifications, roles, specialties), by reference."""
+    people: dict[str, Concept] = {}
+    for kind in ("Practitioner", "PractitionerRole"):
+        for resource, shape in reading.each(by_type.get(kind, ()), shapes.Practitioner, Fact.REQUESTER):
+            held = [qualification.code for qualification in shape.qualification]
+            people[resource.reference] = reading.merged(*held, *shape.code, *shape.specialty)
+    return people

@@ -17,15 +17,15 @@ _SHAPE = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
     r"(?:[T ](?P<time>\d\d:\d\d(?::\d\d(?:\.\d+)?)?)\s*(?P<zone>Z|[+-]\d\d:?\d\d)?)?)?)?"
 )
+_UTC = frozenset(("Z", "+00:00", "-00:00", "+0000", "-0000"))
 _MIDNIGHT = re.compile(r"00:00(?::00(?:\.0+)?)?")
 
 
 def parse_days(text: str, zone: ZoneInfo | None = None) -> Days:
     """The local day or days that a FHIR date may mean; ValueError where it is no date.
 
-    The local day is the day as written. Only a moment written in UTC (`Z`), which no clinic keeps as its
-    local time, is moved to the site's `zone` where one is set; midnight UTC is how systems write a bare
-    date, and stays where it is.
+    The local day is the day as written. Only a moment written in UTC (`Z` or `+00:00`) is moved to the
+    site's `zone` where one is set; midnight UTC is how systems write a bare date, and stays where it is.
 
     >>> parse_days("2024-02").last
     datetime.date(2024, 2, 29)
@@ -37,12 +37,12 @@ def parse_days(text: str, zone: ZoneInfo | None = None) -> Days:
         raise ValueError("it is not written as a FHIR date (YYYY, YYYY-MM, YYYY-MM-DD or a moment)")
     year, month, day = (int(match[name]) if match[name] else None for name in ("year", "month", "day"))
     if year is None or month is None:
-        return Days(date(year or 1, 1, 1), date(year or 1, 12, 31), text=text)
+        return Days(date(year or 0, 1, 1), date(year or 0, 12, 31), text=text)
     if day is None:
         return Days(date(year, month, 1), date(year, month, monthrange(year, month)[1]), text=text)
     local = date(year, month, day)
-    if zone is not None and match["zone"] == "Z" and match["time"] and not _MIDNIGHT.fullmatch(match["time"]):
-        local = datetime.fromisoformat(text.strip()).astimezone(zone).date()
+    if zone is not None and match["zone"] in _UTC and not _MIDNIGHT.fullmatch(match["time"]):
+        local = datetime.fromisoformat(f"{local}T{match['time']}+00:00").astimezone(zone).date()
     return Days(local, local, zone=match["zone"], text=local.isoformat())
 
 

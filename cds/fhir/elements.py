@@ -7,8 +7,10 @@ Every field may be missing. A resource that does not fit its shape is read again
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -16,7 +18,7 @@ from cds.model import Code, Concept
 from cds.terminology import Terminology
 
 
-class Shape(msgspec.Struct, kw_only=True, rename={"class_": "class"}, gc=False):
+class Shape(msgspec.Struct, kw_only=True, rename={"class_": "class", "for_": "for"}, gc=False):
     """The base of every shape: keyword only, and nobody changes one after it was decoded."""
 
 
@@ -113,45 +115,96 @@ def read_shape(payload: bytes | memoryview, shape: type[T]) -> tuple[T | None, t
     """
     try:
         return _decoder(shape).decode(payload), ()
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    except msgspec.DecodeError as problem:
-        return None, (f"it is not JSON ({problem})",)
-    data = msgspec.json.decode(payload)
+    # Python's own reader takes more: numbers without bounds, and, with a mark in their place, broken letters.
+    try:
+        data = json.loads(bytes(payload).decode("utf-8", "replace"))
+    except ValueError as problem:
+        return None, (f"it is not JSON ({type(problem).__name__})",)
+    except RecursionError:
+        return None, ("it is nested too deeply",)
     if not isinstance(data, dict):
         return None, ("it is not a JSON object",)
     return fit(data, shape)
 
 
 def fit(data: dict[str, Any], shape: type[T]) -> tuple[T, tuple[str, ...]]:
-    """Fill a shape from a parsed object field by field; say which fields did not fit, and why."""
+    """Fill a shape from a parsed object field by field; say which fields lost something, and why.
+
+    What can be read whole after all (a lone object for a list, a list of one for an object, a number in
+    quotes, the shapes of FHIR R5, members that are null) is no problem.
+    """
     kept: dict[str, Any] = {}
     problems: list[str] = []
     for field in msgspec.structs.fields(shape):
-        if (value := data.get(field.encode_name)) is None:
+        if (value := _without_nulls(data.get(field.encode_name))) is None:
             continue
         try:
             kept[field.name] = msgspec.convert(value, field.type)
         except msgspec.ValidationError as problem:
-            whole = _salvage(value, field.type)
-            if whole is not None:
-                kept[field.name] = whole
-            problems.append(f"{field.encode_name}: {problem}")
+            mended, whole = _mend(value, field.type)
+            if mended is not None:
+                kept[field.name] = mended
+            if not whole:
+                problems.append(f"{field.encode_name}: {problem}")
     return shape(**kept), tuple(problems)
 
 
-def _salvage(value: object, kind: object) -> tuple[Any, ...] | None:
-    """The items of a list that do fit, where the list as a whole does not; a lone object as a list of one."""
-    item = getattr(kind, "__args__", (None,))[0]
-    if getattr(kind, "__origin__", None) is not tuple or item is None:
-        return None
-    fitting: list[Any] = []
-    for entry in value if isinstance(value, list) else [value]:
-        try:
-            fitting.append(msgspec.convert(entry, item))
-        except msgspec.ValidationError:
-            continue
-    return tuple(fitting)
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A JSON value without null members, which FHIR does not know but servers send."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value if item is not None]
+    return value
+
+
+def _mend(value: object, kind: Any) -> tuple[Any, bool]:  # noqa: ANN401 - any type of a field
+    """What of a value fits a field's type after all, and whether that is the whole of it."""
+    entries = value if isinstance(value, list) else [value]
+    if get_origin(kind) is tuple:
+        item = get_args(kind)[0]
+        read = [_mend_one(entry, item) for entry in entries]
+        return tuple(found for found, _ in read if found is not None), all(whole for _, whole in read)
+    item = next((arg for arg in get_args(kind) if arg is not NoneType), kind)
+    read = [_mend_one(entry, item) for entry in entries]
+    first = next(((found, whole) for found, whole in read if found is not None), (None, False))
+    return first[0], first[1] and len(entries) == 1
+
+
+def _mend_one(entry: object, kind: Any) -> tuple[Any, bool]:  # noqa: ANN401 - any type of a field
+    if isinstance(kind, type) and issubclass(kind, Shape):
+        entry = _recast(entry, kind)
+        if isinstance(entry, dict):
+            shape, problems = fit(entry, kind)
+            return shape, not problems
+        return None, False
+    if isinstance(entry, float) and entry.is_integer():
+        entry = int(entry)
+    if kind is str and isinstance(entry, int | float):
+        return None, False
+    try:
+        return msgspec.convert(entry, kind, strict=False), True
+    except msgspec.ValidationError:
+        return None, False
+
+
+def _recast(entry: object, kind: type[Shape]) -> object:
+    """The same thing under another type: a Coding as a CodeableConcept, R5's CodeableReference, a bare text."""
+    if isinstance(entry, str):
+        texts = {CodeableConcept: {"coding": [{"code": entry}], "text": entry}, Reference: {"reference": entry}}
+        return texts.get(kind)
+    if not isinstance(entry, dict):
+        return entry
+    inner = entry.get("concept" if kind in (Coding, CodeableConcept) else "reference")
+    if isinstance(inner, dict):
+        entry = inner
+    if kind is Coding and isinstance(entry.get("coding"), list):
+        return next((coding for coding in entry["coding"] if isinstance(coding, dict)), None)
+    if kind is CodeableConcept and "coding" not in entry and isinstance(entry.get("code"), str):
+        return {"coding": [entry]}
+    return entry
 
 
 def to_code(coding: Coding, terms: Terminology) -> Code:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 
 from cds.fhir import shapes
 from cds.fhir.elements import CodeableConcept, Quantity
@@ -16,7 +17,7 @@ from cds.fhir.reading import NO_DATE, Reading
 from cds.model import Code, Concept, Days, Fact, Measure, Resource, Statement
 from cds.terminology import Instrument
 
-_NAME_CODES = ("89195-2", "89192-9")
+_NAME_CODES = ("89195-2", "89190-3")
 _SCORE_CODES = ("89194-5", "89191-1")
 _PANEL_CODES = ("89196-0", "89197-8")
 _UNUSED = ("entered-in-error", "cancelled")
@@ -58,7 +59,7 @@ def read_measures(
         if instrument is not None:
             preliminary = response.status == "in-progress"
             measures.append(Measure(instrument.id, None, None, day, (resource.reference,), preliminary=preliminary))
-    return _once(measures, observations.derived), tuple(statements)
+    return _once(measures, observations.derived), tuple(sorted(statements, key=_when))
 
 
 # --------------------------------------------------------------------------------------------- observations
@@ -129,6 +130,7 @@ class _Observations:
     def _measure(self, source: str, observation: shapes.Observation, found: Found, value: _Value) -> Iterator[Measure]:
         instrument, subscale = found
         if value.plain is None:
+            self._note_absent(source, observation, instrument)
             return
         text = value.text or (value.concept.label if value.concept else "")
         score = value.number if value.number is not None else _number(text)
@@ -149,6 +151,13 @@ class _Observations:
             text=text,
             preliminary=observation.status in _PRELIMINARY,
         )
+
+    def _note_absent(self, source: str, observation: shapes.Observation, instrument: Instrument) -> None:
+        """A score that is not there: said to be absent, or of a kind that is no number (`< 5`, a range)."""
+        if observation.dataAbsentReason is not None:
+            self.reading.note(source, f"a {instrument.name} score that is said to be absent")
+        elif not (observation.component or observation.hasMember):
+            self.reading.note(source, f"a {instrument.name} score that cannot be read", Fact.MEASURES)
 
     def _day_of(self, source: str, observation: shapes.Observation) -> Days:
         moment = observation.effectiveDateTime or observation.effectiveInstant
@@ -176,14 +185,15 @@ class _Observations:
 
 
 def _quantity(quantity: Quantity) -> float | None:
-    return None if quantity.comparator else quantity.value
+    return None if quantity.comparator or quantity.value is None or not isfinite(quantity.value) else quantity.value
 
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if isfinite(number) else None
 
 
 def _out_of_range(instrument: Instrument, subscale: str | None, score: float) -> str | None:
@@ -236,7 +246,7 @@ def _once(measures: Iterable[Measure], derived: Mapping[str, str]) -> tuple[Meas
             measure.day.first,
             measure.day.last,
             measure.score,
-            measure.text,
+            measure.text if measure.score is None else "",
         )
         if twin := kept.get(key):
             sources = tuple(dict.fromkeys((*twin.sources, *measure.sources)))
@@ -246,6 +256,10 @@ def _once(measures: Iterable[Measure], derived: Mapping[str, str]) -> tuple[Meas
     scored = {(m.instrument, m.day.first) for m in kept.values() if m.score is not None}
     whole = [m for m in kept.values() if m.score is not None or m.text or (m.instrument, m.day.first) not in scored]
     return tuple(sorted(whole, key=_order))
+
+
+def _when(statement: Statement) -> tuple[str, str]:
+    return statement.day.first.isoformat() if statement.day.first else "", statement.source
 
 
 def _order(measure: Measure) -> tuple[str, str, str, float]:

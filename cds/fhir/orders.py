@@ -7,9 +7,11 @@ a number of visits (domain rule: units never turn into visits).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
+from math import isfinite
 from typing import Any
 
 from cds.errors import MalformedRequest, UnusableOrder
@@ -32,7 +34,11 @@ REQUEST_TYPES = frozenset(
     ]
 )
 BILLING_OPTIONS = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-billing-options"
+# Fields that say how many visits: with one of them unreadable, the number is not known.
+_COUNTING = frozenset(("quantityQuantity", "quantityRange", "quantityRatio", "occurrenceTiming"))
 _BILLING = ("cpt", "hcpcs")
+_DAY_UNITS = frozenset(("d", "day", "days"))
+_VISIT_WORDS = re.compile(r"\b(visit|session|treatment)", re.IGNORECASE)
 _VISIT_UNITS = frozenset(
     ["visit", "visits", "{visit}", "{visits}", "session", "sessions", "{session}", "1", "treatment", "treatments"]
 )
@@ -54,6 +60,7 @@ class _ServiceRequest(shapes.Subject):
     reasonReference: tuple[Reference, ...] = ()
     bodySite: tuple[CodeableConcept, ...] = ()
     performerType: CodeableConcept | None = None
+    requester: Reference | None = None
     basedOn: tuple[Reference, ...] = ()
     supportingInfo: tuple[Reference, ...] = ()
 
@@ -110,7 +117,11 @@ def read_order(
         )
     lines = _lines(resource, request, reading)
     everything = Concept((*concept.codes, *(line.code for line in lines)), concept.text)
-    requested, why = _requested(request, reading)
+    programme = reading.terms.in_set(everything, "pain-programme-services")
+    requested, why = _requested(request, reading, programme=programme)
+    unread = sorted({problem.split(":")[0] for problem in problems} & _COUNTING)
+    if unread:
+        requested, why = None, f"the order's {unread[0]} cannot be read"
     timing = read_timing(reading, reference, request.occurrenceTiming)
     return Order(
         reference=reference,
@@ -131,6 +142,7 @@ def read_order(
         plans=tuple(sorted(_named(reading, request, "CarePlan"))),
         goals=tuple(sorted(_named(reading, request, "Goal"))),
         supporting=tuple(sorted(reading.refs((*request.supportingInfo, *request.reasonReference)))),
+        requester=reading.ref(request.requester),
         notes=(*problems, *(note.reason for note in reading.notes)),
     )
 
@@ -183,27 +195,55 @@ def _discipline(reading: Reading, request: _ServiceRequest, everything: Concept)
     return next(filter(None, found), None)
 
 
-def _requested(request: _ServiceRequest, reading: Reading) -> tuple[Span | None, str]:
-    """How many visits the order asks for, or None and why it cannot be known."""
+def _requested(request: _ServiceRequest, reading: Reading, *, programme: bool) -> tuple[Span | None, str]:
+    """How many visits the order asks for, or None and why it cannot be known. A programme's day is a visit."""
     if request.quantityQuantity is not None:
         quantity = request.quantityQuantity
-        units = {unit.strip().lower() for unit in (quantity.unit, quantity.code) if unit}
-        if units and not units & _VISIT_UNITS:
+        if not _in_visits(quantity, programme=programme):
             return None, f"the order's quantity is in '{quantity.unit or quantity.code}', not in visits"
-        if quantity.value is None or quantity.comparator or quantity.value < 0 or quantity.value % 1:
+        number = _whole(quantity)
+        if number is None:
             return None, "the order's quantity is no whole number of visits"
-        return Span(int(quantity.value), int(quantity.value)), ""
-    if request.quantityRange and request.quantityRange.low and request.quantityRange.low.value is not None:
-        high = request.quantityRange.high.value if request.quantityRange.high else None
-        return Span(int(request.quantityRange.low.value), None if high is None else int(high)), ""
+        return Span(number, number), ""
+    if request.quantityRange is not None:
+        return _requested_range(request.quantityRange, programme=programme)
     if request.occurrenceTiming and request.occurrenceTiming.event:
-        return Span(len(request.occurrenceTiming.event), len(request.occurrenceTiming.event)), ""
+        events = request.occurrenceTiming.event
+        days = [reading.days("order", event, what="occurrence") for event in events]
+        # Two sessions on one day are one visit; of a day that is not known it cannot be told.
+        number = len({day.exact for day in days if day}) if all(day and day.exact for day in days) else len(events)
+        return Span(number, number), ""
     timing = read_timing(reading, "order", request.occurrenceTiming)
     if timing and timing.visits:
         return timing.visits, ""
     if timing:
         return None, f"the order says how often ({timing.says}) but not for how long or how many visits"
     return None, "the order names neither a number of visits nor a frequency"
+
+
+def _in_visits(quantity: Quantity, *, programme: bool) -> bool:
+    """Whether a quantity counts visits: by its unit's words; by its code, or without any, only if no unit is said."""
+    known = _VISIT_UNITS | (_DAY_UNITS if programme else frozenset())
+    unit, code = quantity.unit.strip().lower(), quantity.code.strip().lower()
+    if unit and unit not in known:
+        return bool(_VISIT_WORDS.search(unit))
+    return unit in known - {"1"} or code in known or not code
+
+
+def _whole(quantity: Quantity | None) -> int | None:
+    if quantity is None or quantity.value is None or quantity.comparator or not isfinite(quantity.value):
+        return None
+    return None if quantity.value < 0 or quantity.value % 1 else int(quantity.value)
+
+
+def _requested_range(wanted: Range, *, programme: bool) -> tuple[Span | None, str]:
+    for quantity in filter(None, (wanted.low, wanted.high)):
+        if not _in_visits(quantity, programme=programme):
+            return None, f"the order's quantity is in '{quantity.unit or quantity.code}', not in visits"
+    low, high = _whole(wanted.low), _whole(wanted.high)
+    if low is None or (wanted.high is not None and (high is None or high < low)):
+        return None, "the order's quantity is no range of whole visits"
+    return Span(low, high), ""
 
 
 def _proposed(reading: Reading, source: str, request: _ServiceRequest) -> tuple[date, ...]:

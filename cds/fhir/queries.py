@@ -30,7 +30,10 @@ _TABLE = (
     _query("encounters", "Encounter?patient={patient}", Fact.VISITS, Fact.SCHEDULE),
     _query("procedures", "Procedure?patient={patient}", Fact.VISITS, Fact.PROCEDURES, Fact.IMAGING),
     # Claims tell of visits elsewhere, but EHRs seldom hold them: their absence leaves the EHR's own count whole.
-    _query("explanationOfBenefits", "ExplanationOfBenefit?patient={patient}", Fact.VISITS, essential=False),
+    _query(
+        "explanationOfBenefits", "ExplanationOfBenefit?patient={patient}", Fact.VISITS, Fact.AMOUNTS, essential=False
+    ),
+    _query("claims", "Claim?patient={patient}", Fact.AMOUNTS, essential=False),
     _query("episodesOfCare", "EpisodeOfCare?patient={patient}", Fact.VISITS, essential=False),
     _query("appointments", "Appointment?patient={patient}", Fact.SCHEDULE, essential=False),
     _query("conditions", "Condition?patient={patient}", Fact.CONDITIONS),
@@ -45,14 +48,15 @@ _TABLE = (
     _query("medicationStatements", "MedicationStatement?patient={patient}", Fact.TREATMENTS, essential=False),
     _query("documents", "DocumentReference?patient={patient}", Fact.DOCUMENTS),
     _query("tasks", "Task?patient={patient}", Fact.TASKS, essential=False),
-    _query("claimResponses", "ClaimResponse?patient={patient}", Fact.AUTHORIZATIONS),
+    _query("claimResponses", "ClaimResponse?patient={patient}", Fact.AUTHORIZATIONS, essential=False),
 )
 
 
 def queries_for(needs: Iterable[Need], terms: Terminology) -> dict[str, Query]:
     """The queries that answer these needs, by prefetch key, each once.
 
-    A query is essential when its table row says so and some need for one of its facts is essential.
+    Whether a query is essential is for its row to say: a criterion that only advises must not take a failed
+    search for an empty record either.
     """
     wanted: dict[Fact, bool] = {}
     for need in needs:
@@ -63,8 +67,7 @@ def queries_for(needs: Iterable[Need], terms: Terminology) -> dict[str, Query]:
         if facts:
             path = row.path.replace("{categories}", _OBSERVATION_CATEGORIES)
             path = path.replace("{measures}", measure_codes(terms))
-            essential = row.essential and any(wanted[fact] for fact in facts)
-            queries[row.key] = Query(row.key, row.resource, path, row.facts, essential)
+            queries[row.key] = Query(row.key, row.resource, path, row.facts, row.essential)
     return queries
 
 

@@ -59,7 +59,8 @@ class Reading:
                 yield resource, read
 
     def _is_ours(self, resource: Resource, read: Shape) -> bool:
-        whose: Reference | None = getattr(read, "subject", None) or getattr(read, "patient", None)
+        named = (getattr(read, name, None) for name in ("subject", "patient", "for_"))
+        whose: Reference | None = next(filter(None, named), None)
         if whose is None or not whose.reference:
             return True
         if self.is_patient(whose.reference):

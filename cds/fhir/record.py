@@ -14,6 +14,7 @@ from cds.fhir.visits import read_visits
 from cds.model import Evidence, EvidenceState, Fact, Gap, Record, Resource
 from cds.terminology import Terminology
 
+_MORE_EXISTS = (EvidenceState.CUT, EvidenceState.LATE)
 ByType = Mapping[str, Sequence[Resource]]
 
 
@@ -41,11 +42,12 @@ def start_reading(
 def gaps_of(evidence: Iterable[Evidence]) -> tuple[Gap, ...]:
     """What was asked for and did not come whole, one gap for each fact that it leaves in doubt.
 
-    A search that is only a supplement (claims, bookings) leaves no doubt: see `supplementary_gaps`.
+    A search that is only a supplement (claims, bookings) leaves no doubt where the EHR has none: see
+    `supplementary_gaps`. Where it answered with a part, or too late, there is more than was seen.
     """
     gaps: list[Gap] = []
     for each in evidence:
-        if each.whole or not each.query.essential:
+        if each.whole or not (each.query.essential or each.state in _MORE_EXISTS):
             continue
         reason = each.reason or f"{each.query.resource} could not be read ({each.state.value})"
         gaps += [Gap(fact, each.query.key, each.state, reason) for fact in sorted(each.query.facts)]
@@ -62,7 +64,9 @@ def supplementary_gaps(evidence: Iterable[Evidence]) -> tuple[Gap, ...]:
             each.reason or f"{each.query.resource}: {each.state.value}",
         )
         for each in evidence
-        if not each.whole and not each.query.essential and each.state is not EvidenceState.NOT_ASKED
+        if not each.whole
+        and not each.query.essential
+        and each.state not in (EvidenceState.NOT_ASKED, *_MORE_EXISTS)
     )
 
 
@@ -73,7 +77,8 @@ def read_record(reading: Reading, by_type: ByType, evidence: Iterable[Evidence])
     visits, appointments = read_visits(reading, by_type, sites)
     measures, statements = read_measures(reading, by_type)
     procedures = clinical.read_procedures(reading, by_type.get("Procedure", ()))
-    patient = next((p for _, p in reading.each(by_type.get("Patient", ()), Patient, Fact.PATIENT)), None)
+    own = [resource for resource in by_type.get("Patient", ()) if resource.id == reading.patient]
+    patient = next((p for _, p in reading.each(own, Patient, Fact.PATIENT)), None)
     return Record(
         patient=reading.patient,
         birth=reading.days(f"Patient/{reading.patient}", patient.birthDate) if patient else None,
@@ -90,8 +95,10 @@ def read_record(reading: Reading, by_type: ByType, evidence: Iterable[Evidence])
         images=clinical.read_images(reading, by_type),
         documents=clinical.read_documents(reading, by_type.get("DocumentReference", ())),
         tasks=clinical.read_tasks(reading, by_type.get("Task", ())),
-        episodes=clinical.read_episodes(reading, by_type.get("EpisodeOfCare", ())),
+        episodes=clinical.read_episodes(reading, by_type.get("EpisodeOfCare", ()), sites),
         authorizations=clinical.read_authorizations(reading, by_type.get("ClaimResponse", ())),
+        claim_lines=clinical.read_claim_lines(reading, by_type),
+        people=clinical.read_people(reading, by_type),
         notes=tuple(dict.fromkeys(reading.notes)),
         gaps=gaps_of(evidence),
     )

@@ -82,8 +82,25 @@ class ClaimRelated(Shape):
     relationship: CodeableConcept | None = None
 
 
+class Money(Shape):
+    """Money."""
+
+    value: float | None = None
+    currency: str = ""
+
+
+class Adjudication(Shape):
+    """ExplanationOfBenefit.item.adjudication."""
+
+    category: CodeableConcept | None = None
+    amount: Money | None = None
+
+
 class ClaimItem(Shape):
     """A line of a Claim or ExplanationOfBenefit."""
+
+    quantity: Quantity | None = None
+    adjudication: tuple[Adjudication, ...] = ()
 
     productOrService: CodeableConcept | None = None
     revenue: CodeableConcept | None = None
@@ -98,6 +115,7 @@ class Claim(Subject):
 
     use: str = ""
     outcome: str = ""
+    claim: Reference | None = None
     related: tuple[ClaimRelated, ...] = ()
     item: tuple[ClaimItem, ...] = ()
     billablePeriod: Period | None = None
@@ -236,6 +254,7 @@ class CarePlanDetail(Shape):
     """CarePlan.activity.detail."""
 
     status: str = ""
+    description: str = ""
     code: CodeableConcept | None = None
     scheduledTiming: TimingShape | None = None
     scheduledPeriod: Period | None = None
@@ -303,8 +322,23 @@ class Dosage(Shape):
     timing: TimingShape | None = None
 
 
+class Attachment(Shape):
+    """Attachment with its text inline."""
+
+    contentType: str = ""
+    data: str = ""
+
+
+class DocumentContent(Shape):
+    """DocumentReference.content."""
+
+    attachment: Attachment | None = None
+
+
 class DocumentReference(Subject):
-    """DocumentReference: that it exists, never its content."""
+    """DocumentReference."""
+
+    content: tuple[DocumentContent, ...] = ()
 
     type: CodeableConcept | None = None
     category: tuple[CodeableConcept, ...] = ()
@@ -322,6 +356,7 @@ class TaskInput(Shape):
 class Task(Subject):
     """Task (`for` is its patient)."""
 
+    for_: Reference | None = None
     code: CodeableConcept | None = None
     description: str = ""
     authoredOn: str = ""
@@ -378,3 +413,18 @@ class Coverage(Shape):
     order: int | None = None
     contained: tuple[OrganizationShape, ...] = ()
     extension: tuple[CoverageExtension, ...] = ()
+
+
+class Practitioner(Shape):
+    """Practitioner or PractitionerRole: what somebody is, not who."""
+
+    id: str = ""
+    qualification: tuple[PractitionerQualification, ...] = ()
+    code: tuple[CodeableConcept, ...] = ()
+    specialty: tuple[CodeableConcept, ...] = ()
+
+
+class PractitionerQualification(Shape):
+    """Practitioner.qualification."""
+
+    code: CodeableConcept | None = None

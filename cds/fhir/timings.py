@@ -45,6 +45,8 @@ def _lengths(repeat: TimingRepeat, bounds: Days | None) -> tuple[float, float] |
     """
     if bounds is not None and bounds.first and bounds.last:
         days = (bounds.last - bounds.first).days
+        if days < 0:
+            return None
         return float(days + 1), float(max(days, 1))
     low, high = _duration(repeat.boundsDuration), _duration(repeat.boundsDuration)
     if repeat.boundsRange is not None:
@@ -53,7 +55,7 @@ def _lengths(repeat: TimingRepeat, bounds: Days | None) -> tuple[float, float] |
 
 
 def _duration(quantity: Quantity | None) -> float | None:
-    if quantity is None or quantity.value is None:
+    if quantity is None or quantity.value is None or quantity.value < 0 or quantity.comparator:
         return None
     unit = next((u for u in (quantity.code, quantity.unit.rstrip("s")) if u in _UNIT_DAYS), None)
     named = {name: unit_days for short, unit_days in _UNIT_DAYS.items() for name in (short, _UNIT_NAMES[short])}

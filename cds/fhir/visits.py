@@ -7,6 +7,7 @@ doubt (a note on `Fact.VISITS`), and never adds or hides one.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ _MISSED = ("cancelled", "noshow")
 _PLANNED = ("planned", "arrived", "triaged", "onleave")
 # Fields without which it cannot be told whether, and when, there was a visit.
 _CRITICAL = ("status", "period", "type", "serviceType", "code", "performedDateTime", "performedPeriod")
+_NOT_OUTPATIENT = re.compile(r"inpatient|emergency|observation|acute", re.IGNORECASE)
 _SUPERSEDING = ("prior", "replaces")
 
 
@@ -205,14 +207,40 @@ class _Encounters:
         end = self.reading.days(source, period.end, Fact.VISITS, "period.end")
         told_days = {treatment.days.exact for treatment in done if treatment.days and treatment.days.exact}
         if start and start.exact and len(told_days) <= 1 and not _long(start.exact, end):
-            return [self._event(start.exact, source, encounter, done, in_progress)]
+            return self._events(start.exact, source, encounter, done, in_progress)
         # One encounter for a whole series, or one without a day: its Procedures tell the days, else nobody does.
         told = [event for treatment in done for event in _event_of(self.reading, treatment)]
         if not told:
             reason = f"a therapy encounter that names no single day ({parse_period(start, end) or 'no period'})"
             self.reading.note(source, reason, Fact.VISITS)
         whole = self._event(date.min, source, encounter, done, in_progress)
-        return [replace(whole, day=event.day, codes=event.codes, sites=event.sites or whole.sites) for event in told]
+        return [
+            replace(
+                whole,
+                day=event.day,
+                discipline=event.discipline or whole.discipline,
+                codes=event.codes,
+                sites=event.sites or whole.sites,
+            )
+            for event in told
+        ]
+
+    def _events(
+        self,
+        day: date,
+        source: str,
+        encounter: shapes.Encounter,
+        done: Sequence[_Treatment],
+        in_progress: bool,
+    ) -> list[_Event]:
+        """One event; but one for each discipline whose Procedures an Encounter of several disciplines holds."""
+        told = sorted({treatment.discipline for treatment in done if treatment.discipline})
+        if len(told) < 2:
+            return [self._event(day, source, encounter, done, in_progress)]
+        return [
+            self._event(day, source, encounter, [t for t in done if t.discipline in (mine, None)], in_progress)
+            for mine in told
+        ]
 
     def _event(
         self,
@@ -237,7 +265,7 @@ class _Encounters:
 
     def _discipline(self, encounter: shapes.Encounter, done: Sequence[_Treatment]) -> Discipline | None:
         """Evaluation codes first, then the performer, then the service type (domain order of evidence)."""
-        by_code = next((t.discipline for t in done if t.discipline), None)
+        by_code = min((t.discipline for t in done if t.discipline), default=None)
         performer = self.reading.merged(*(kind for p in encounter.participant for kind in p.type))
         service = self.reading.merged(encounter.serviceType, *encounter.type)
         return by_code or self.reading.terms.discipline(performer) or self.reading.terms.discipline(service)
@@ -253,11 +281,14 @@ class _Encounters:
         return named or tuple(dict.fromkeys(referred))
 
     def _counted_class(self, encounter: shapes.Encounter) -> bool:
-        if encounter.class_ is None or not encounter.class_.code:
+        """Whether the class is one that counts; a code of the EHR's own counts unless its words say inpatient."""
+        told = encounter.class_
+        if told is None or not told.code:
             return True
-        counted = self.reading.terms.valueset("counted-encounter-classes")
-        code = encounter.class_.code
-        return any(known == code and "counted-if" not in entry for (_, known), entry in counted.codes.items())
+        counted = self.reading.terms.valueset("counted-encounter-classes").codes
+        if self.reading.terms.system(told.system) in ("act-code", "encounter-class", ""):
+            return any(known == told.code and "counted-if" not in entry for (_, known), entry in counted.items())
+        return _NOT_OUTPATIENT.search(told.display) is None
 
     def _keep_appointment(self, source: str, encounter: shapes.Encounter, *, missed: bool) -> None:
         days = self.reading.period(source, encounter.period or encounter.actualPeriod)
@@ -291,7 +322,7 @@ def _read_claims(reading: Reading, resources: Iterable[Resource]) -> list[_Event
     return [
         event
         for source, claim in claims
-        if source not in replaced
+        if source not in replaced and reading.ref(claim.claim) not in replaced
         for item in claim.item
         for event in _claim_line(reading, source, claim, item)
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from functools import cached_property
 
-from cds.model import Coverage, Fact, Order, Record, VisitCount
-from cds.rules.episode import Spell, count_visits, find_spell
+from cds.model import Coverage, Fact, Order, Record, Span, VisitCount
+from cds.rules.episode import Spell, count_visits, find_scope, find_spell
 from cds.rules.finding import Finding
 from cds.rules.policy import DatedValue, Policy
 from cds.terminology import ICD10, Terminology
@@ -61,12 +62,31 @@ class Case:
     def spell(self) -> Spell:
         """The episode of care that the order belongs to."""
         gap = self.number(self.policy.episode.gap)
+        rule = self.policy.episode
+        if rule.scope != "episode":
+            return find_scope(self.order, self.coverage, self.record, self.as_of, rule)
         return find_spell(self.order, self.record, self.as_of, gap if gap is not None else 60)
+
+    @cached_property
+    def told_only(self) -> tuple[str, ...]:
+        """Documents that tell of earlier therapy where no visit of it can be counted at all."""
+        named = self.policy.episode.told_in
+        if named is None or self.spell.visits or self.spell.unsure:
+            return ()
+        phrases = self.terms.valueset(named)
+        notes = [d for d in self.record.documents if d.day.within(None, self.as_of) is not False]
+        return tuple(note.source for note in notes if phrases.told_in(note.text))
 
     @cached_property
     def visits(self) -> VisitCount:
         """The visits of the episode, as numbers."""
-        return count_visits(self.order, self.record, self.spell, self.as_of)
+        count = count_visits(self.order, self.record, self.spell, self.as_of)
+        if not self.told_only:
+            return count
+        reason = f"notes tell of therapy whose visits are not on file ({', '.join(self.told_only[:2])})"
+        unsure = Span(count.completed.low, None)
+        total = None if count.requested is None else unsure.plus(count.requested)
+        return replace(count, completed=unsure, total=total, complete=False, doubts=(*count.doubts, reason))
 
     @cached_property
     def start(self) -> date:

@@ -9,12 +9,13 @@ they may or may not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from cds.model import (
     Appointment,
     Condition,
+    Coverage,
     Days,
     Discipline,
     Done,
@@ -26,7 +27,9 @@ from cds.model import (
     Timing,
     Visit,
     VisitCount,
+    add_months,
 )
+from cds.rules.policy import EpisodeRule
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,19 @@ def belongs(order: Order, sites: Sequence[Site], discipline: Discipline | None, 
 
 def _placed(order: Order, visits: Sequence[Visit], gap_days: int) -> list[tuple[Visit, bool | None]]:
     """Each visit with whether it belongs; vague ones are in doubt while other therapy goes on around them."""
-    others = [visit.day for visit in visits if belongs(order, visit.sites, visit.discipline, False) is False]
+    others = [visit for visit in visits if belongs(order, visit.sites, visit.discipline, False) is False]
     return [
-        (v, belongs(order, v.sites, v.discipline, any(abs((day - v.day).days) <= gap_days for day in others)))
+        (v, belongs(order, v.sites, v.discipline, any(_may_be_of(v, other, gap_days) for other in others)))
         for v in visits
     ]
+
+
+def _may_be_of(visit: Visit, other: Visit, gap_days: int) -> bool:
+    """Whether a vague visit can be part of the course of treatment that another visit tells of."""
+    near = abs((other.day - visit.day).days) <= gap_days
+    same_work = None in (visit.discipline, other.discipline) or visit.discipline is other.discipline
+    same_place = not visit.sites or not other.sites or any(a.may_be(b) for a in visit.sites for b in other.sites)
+    return near and same_work and same_place
 
 
 def find_spell(order: Order, record: Record, as_of: date, gap_days: int) -> Spell:
@@ -143,6 +154,38 @@ def _is_injury(condition: Condition) -> bool:
     return any(code.system == "icd-10-cm" and code.code.startswith(("S", "T")) for code in condition.concept.codes)
 
 
+def find_scope(order: Order, coverage: Coverage | None, record: Record, as_of: date, rule: EpisodeRule) -> Spell:
+    """The visits of a scope wider than an episode: since the injury, in the calendar year or the plan year."""
+    start = _scope_start(order, coverage, record, as_of, rule.scope)
+    sites = () if rule.sites == "any" else order.sites
+    discipline = None if rule.disciplines == "combined" else order.discipline
+    wanted = replace(order, sites=sites, discipline=discipline)
+    attended = [v for v in record.visits if v.day <= as_of and not (v.in_progress and v.day >= as_of)]
+    mine = [v for v in attended if start is None or v.day >= start]
+    placed = [(visit, belongs(wanted, visit.sites, visit.discipline, elsewhere=False)) for visit in mine]
+    sure = tuple(visit for visit, belonging in placed if belonging)
+    return Spell(sure, (), sure[0].day if sure else None, None, rule.scope)
+
+
+def _scope_start(order: Order, coverage: Coverage | None, record: Record, as_of: date, scope: str) -> date | None:
+    """The first day of a scope; None reaches back as far as the record does."""
+    if scope == "calendar-year":
+        return date(as_of.year, 1, 1)
+    if scope == "plan-year":
+        return _anniversary(coverage, as_of)
+    if coverage is not None and coverage.injury is not None:
+        return coverage.injury
+    onsets = [c.onset.first for c in record.conditions if c.onset and c.onset.first and _here(order, c.sites)]
+    return min(onsets, default=None)
+
+
+def _anniversary(coverage: Coverage | None, as_of: date) -> date:
+    """The last day on which a plan year began: the coverage's own day and month, else 1 January."""
+    began = coverage.period.first if coverage and coverage.period and coverage.period.first else date(as_of.year, 1, 1)
+    this_year = add_months(began, 12 * (as_of.year - began.year))
+    return this_year if this_year <= as_of else add_months(began, 12 * (as_of.year - began.year - 1))
+
+
 # ------------------------------------------------------------------------------------------------- counting
 
 
@@ -152,6 +195,8 @@ def fulfils(order: Order, visit: Visit) -> bool:
         return True
     if order.proposed:
         return visit.day in order.proposed
+    if any(reference.startswith("ServiceRequest/") for reference in visit.based_on):
+        return False  # it says that it belongs to another order
     if order.period is not None and order.period.first is not None:
         return order.period.within_reach(visit.day)
     authored = order.authored.exact if order.authored else None

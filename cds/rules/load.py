@@ -109,6 +109,7 @@ def load_policy(path: Traversable | Path, terms: Terminology) -> Policy:
         _check_criterion(document, policy, criterion, index, terms)
     _check_dates(document, policy)
     _check_sets(document, policy.applies_to.services, ("applies-to", "services"), terms)
+    _check_sets(document, filter(None, [policy.episode.told_in]), ("episode", "told-in"), terms)
     return policy
 
 
@@ -198,6 +199,12 @@ def _check_leaf(document: YamlFile, policy: Policy, leaf: Leaf, path: Key, terms
             )
     names = leaf.params.get("sets") or ([leaf.params["set"]] if "set" in leaf.params else [])
     _check_sets(document, names, path, terms)
+    if "instrument" in leaf.params and leaf.params["instrument"] not in terms.instruments:
+        raise PolicyError(
+            f"There is no instrument '{leaf.params['instrument']}'",
+            where=where,
+            remedy="Use a name from fhir_profiles/instruments/",
+        )
 
 
 def _check_sets(document: YamlFile, names: Iterable[str], path: Key, terms: Terminology) -> None:
@@ -263,7 +270,7 @@ def _build(document: YamlFile) -> Policy:
         applies_to=AppliesTo(**applies),
         start=date.fromisoformat(data["effective"]["from"]),
         end=date.fromisoformat(data["effective"]["to"]) if "to" in data["effective"] else None,
-        episode=EpisodeRule(gap=data["episode"]["gap"]),
+        episode=EpisodeRule(**{key.replace("-", "_"): value for key, value in data["episode"].items()}),
         thresholds={name: _threshold(name, entry) for name, entry in (data.get("thresholds") or {}).items()},
         criteria=tuple(_criterion(entry) for entry in data["criteria"]),
         cite=_cite(data["cite"]),

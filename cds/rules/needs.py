@@ -13,6 +13,8 @@ def needs_of(policies: Iterable[Policy]) -> tuple[Need, ...]:
     """The needs of some policies together; essential where a required criterion has the need."""
     wanted: dict[Fact, bool] = {}
     for policy in policies:
+        if policy.episode.told_in is not None:
+            wanted[Fact.DOCUMENTS] = True
         for criterion in policy.criteria:
             for fact in _facts_of(policy, criterion, frozenset()):
                 wanted[fact] = wanted.get(fact, False) or criterion.required

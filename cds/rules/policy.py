@@ -111,9 +111,18 @@ class AppliesTo:
 
 @dataclass(frozen=True)
 class EpisodeRule:
-    """How visits are gathered into an episode: the threshold (days) of the gap that ends one."""
+    """Which visits count: the threshold (days) of the gap that ends an episode, and how far the count reaches.
+
+    `scope`: `episode`, `injury` (since the date of injury), `calendar-year` or `plan-year` (since the
+    coverage began or had its anniversary). `sites`: `same` or `any`. `disciplines`: `same` or `combined`.
+    `told_in`: a value set of phrases; where only notes with them tell of therapy, its amount is unknown.
+    """
 
     gap: str
+    scope: str = "episode"
+    sites: str = "same"
+    disciplines: str = "same"
+    told_in: str | None = None
 
 
 @dataclass(frozen=True)

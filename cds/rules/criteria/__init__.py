@@ -5,9 +5,12 @@ from cds.rules.criteria import (
     documentation,
     imaging,
     outcome_measures,
+    programme,
     progress,
+    scores,
     services,
     timing,
+    treatments,
     visits,
 )
 from cds.rules.criteria.kinds import KINDS
@@ -18,8 +21,11 @@ __all__ = [
     "documentation",
     "imaging",
     "outcome_measures",
+    "programme",
     "progress",
+    "scores",
     "services",
     "timing",
+    "treatments",
     "visits",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
-from cds.model import Condition, Fact
+from cds.model import Condition, Fact, add_months
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, listed
@@ -61,3 +62,62 @@ def _found(case: Case, sets: Iterable[ValueSet], params: Params) -> tuple[Labell
 
 def _same_region(case: Case, condition: Condition) -> bool:
     return any(site.may_be(mine) for site in condition.sites for mine in case.order.sites)
+
+
+@kind("symptoms-for", Fact.CONDITIONS)
+def symptoms_for(case: Case, params: Params) -> Finding:
+    """Whether the condition treated began at least `days` or `months` ago.
+
+    The conditions meant are those of `set` where it is given; else those of the order's region and side, or
+    with one of the order's own codes. The earliest onset counts, whole days from it to the evaluation date.
+    """
+    days, months = params.get("days"), params.get("months")
+    figure = case.number(str(days or months))
+    if figure is None:
+        return unknown("the policy states no duration for this date", ["the policy's figure"])
+    mark = case.as_of - timedelta(days=figure) if days else add_months(case.as_of, -figure)
+    length = f"{figure} {'days' if days else 'months'}"
+    dated = [(c.onset, c) for c in _treated(case, params) if c.onset is not None and c.onset.first is not None]
+    began = [(onset, c, onset.within(None, mark)) for onset, c in dated]
+    for onset, condition, long_enough in began:
+        if long_enough:
+            return met(f"{condition.concept.label} since {onset}, {length} or longer", [condition.source])
+    if any(long_enough is None for _, _, long_enough in began):
+        return unknown(f"the onset is dated only {began[0][0]}", ["the day of onset"], [c.source for _, c, _ in began])
+    doubts = case.doubts(Fact.CONDITIONS)
+    if not began or doubts:
+        why = f" ({because(doubts)})" if doubts else ""
+        return unknown(f"no onset of the condition is on file{why}", ["the date on which the symptoms began"])
+    onset, condition, _ = began[0]
+    return not_met(
+        f"{condition.concept.label} since {onset}, shorter than {length}",
+        [condition.source],
+        [f"met when the symptoms have lasted {length}"],
+    )
+
+
+def _treated(case: Case, params: Params) -> list[Condition]:
+    if "set" in params:
+        wanted = case.terms.valueset(params["set"])
+        return [c for c in case.record.conditions if c.active is not False and wanted.matches(c.concept)]
+    codes = {code for reason in case.order.reasons for code in reason.codes}
+    keys = {(code.system, code.code) for code in codes}
+    return [
+        c
+        for c in case.record.conditions
+        if c.active is not False
+        and (_same_region(case, c) or any((code.system, code.code) in keys for code in c.concept.codes))
+    ]
+
+
+@kind("reason-not-in")
+def reason_not_in(case: Case, params: Params) -> Finding:
+    """Whether none of the order's reasons is in the set; unknown where the order names no reason."""
+    wanted = case.terms.valueset(params["set"])
+    title = wanted.title.lower()
+    found = [reason.label for reason in case.order.reasons if wanted.matches(reason)]
+    if found:
+        return not_met(f"the order's reason is {title}: {listed(found)}", [case.order.reference])
+    if not case.order.reasons:
+        return unknown("the order names no reason", ["the diagnosis that the order is for"])
+    return met(f"the order's reasons are not {title}", [case.order.reference])

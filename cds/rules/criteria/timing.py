@@ -73,7 +73,8 @@ def surgery_within(case: Case, params: Params) -> Finding:
     surgeries = [
         done
         for done in surgeries_of(case.order, case.record.procedures)
-        if case.terms.in_set(done.concept, params["set"]) and done.day.within(None, case.as_of) is not False
+        if ("set" not in params or case.terms.in_set(done.concept, params["set"]))
+        and done.day.within(None, case.as_of) is not False
     ]
     if not surgeries or months is None:
         doubts = case.doubts(Fact.PROCEDURES)

@@ -127,6 +127,8 @@ def prior_visit(case: Case, params: Params) -> Finding:
     """Whether therapy has begun: one visit or more counts towards this episode."""
     if case.spell.visits:
         return met(f"{plural(len(case.spell.visits), 'visit')} in this episode", _sources(case)[:1])
+    if case.told_only:
+        return met("notes tell of earlier therapy", case.told_only)
     if case.spell.unsure or case.visits.doubts:
         doubts = case.visits.doubts
         return unknown(f"whether therapy has begun is not sure: {because(doubts)}", ["the therapy visits so far"])
