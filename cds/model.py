@@ -97,6 +97,8 @@ class Concept:
 
     codes: tuple[Code, ...] = ()
     text: str = ""
+    # What the vocabularies answered about it (cds.terminology): asked again and again, and gone with the concept.
+    answers: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -452,7 +454,7 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class ClaimLine:
-    """One line of a claim: what, how many units, what was allowed for it (US dollars), and when.
+    """One line of a claim: what, how many units, when; what was allowed, went to the deductible, was paid (US dollars).
 
     `proposed` lines belong to a draft or a pre-authorization: they say what is asked for, not what was done.
     """
@@ -464,6 +466,8 @@ class ClaimLine:
     source: str
     proposed: bool
     discipline: Discipline | None = None
+    deductible: float = 0.0
+    paid: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

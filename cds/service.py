@@ -36,7 +36,7 @@ from cds.model import (
 from cds.rules.assess import assess
 from cds.rules.needs import needs_of
 from cds.rules.policy import Policy
-from cds.rules.select import Selection, select_policy
+from cds.rules.select import Selection, choose_named, select_policy
 from cds.terminology import Terminology
 
 log = logging.getLogger(__name__)
@@ -86,10 +86,10 @@ def assess_orders(asked: Asked, ports: Ports) -> tuple[Assessment, ...]:
     basics = _gather(ports, queries_for(first, ports.terms))
     coverages, why_none = _coverages(asked, ports, basics)
     choices = [_choose(asked, ports, order, basics, coverages, why_none) for order in asked.orders]
-    policies = [choice.selection.policy for choice in choices if choice.selection.policy]
-    queries = queries_for((*needs_of(policies), *first), ports.terms)
-    known = {each.query.key: each for each in basics}
-    evidence = (*basics, *_gather(ports, {key: q for key, q in queries.items() if key not in known}))
+    needs = (*needs_of(policy for choice in choices for policy in choice.selection.all), *first)
+    known = {each.query.key for each in basics}
+    queries = {key: query for key, query in queries_for(needs, ports.terms).items() if key not in known}
+    evidence = (*basics, *_gather(ports, queries), *_requesters(asked, ports, needs))
     reading, by_type = start_reading(ports.terms, asked.patient, evidence, ports.zone)
     record = read_record(reading, by_type, evidence)
     extra = supplementary_gaps(evidence)
@@ -103,6 +103,13 @@ class _Choice:
     coverage: Coverage | None
     selection: Selection
     technical: bool = False
+
+
+def _requesters(asked: Asked, ports: Ports, needs: Sequence[Need]) -> tuple[Evidence, ...]:
+    """Who orders, where a policy asks for it."""
+    if all(need.fact is not Fact.REQUESTER for need in needs):
+        return ()
+    return ports.source.read([order.requester for order in asked.orders if order.requester.startswith("Practitioner")])
 
 
 def evaluation_date(asked: Asked, order: Order) -> date:
@@ -160,8 +167,7 @@ def _choose(
     as_of = evaluation_date(asked, order)
     coverage, why = choose_coverage(coverages, as_of)
     if asked.policy is not None:
-        named = next((policy for policy in ports.policies if policy.id == asked.policy), None)
-        return _Choice(order, as_of, coverage, Selection(named, f"there is no policy '{asked.policy}'"))
+        return _Choice(order, as_of, coverage, choose_named(ports.policies, asked.policy, as_of))
     if coverage is None:
         broken = any(e.state in TECHNICAL for e in basics if e.query.key == "coverage")
         return _Choice(order, as_of, None, Selection(None, why_none if not coverages else why), broken)
@@ -181,7 +187,7 @@ def _assess_one(choice: _Choice, record: Record, ports: Ports, extra: Sequence[G
             technical=choice.technical,
         )
     try:
-        done = assess(choice.order, choice.coverage, record, policy, choice.as_of, ports.terms)
+        done = assess(choice.order, choice.coverage, record, policy, choice.as_of, ports.terms, choice.selection.adding)
     except Exception:  # one order's failure must not cost the others, and must be seen: a card and a log entry
         log.exception("assessment of one order under policy %s failed", policy.id)
         says = (

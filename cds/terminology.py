@@ -7,12 +7,12 @@ set?", "which body site does it name?", "whose work is it?", "which instrument i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, TypeVar
 
 from cds.errors import CatalogueError
 from cds.model import Code, Concept, Discipline, Site
@@ -42,8 +42,10 @@ class ValueSet:
         """Whether the code is listed, or lies in a listed branch."""
         if (code.system, code.code) in self.codes:
             return True
+        if (branches := self.prefixes.get(code.system)) is None:
+            return False
         bare = code.code.replace(".", "").upper()
-        return any(_in_branch(bare, *branch) for branch in self.prefixes.get(code.system, ()))
+        return any(_in_branch(bare, *branch) for branch in branches)
 
     def has_words(self, concept: Concept) -> bool:
         """Whether one of the set's words stands in the concept's text or displays."""
@@ -59,7 +61,7 @@ class ValueSet:
 
     def matches(self, concept: Concept) -> bool:
         """Whether the concept is in the set, by code first and by words last."""
-        return any(map(self.has_code, concept.codes)) or self.has_words(concept)
+        return _once(concept, id(self), lambda: any(map(self.has_code, concept.codes)) or self.has_words(concept))
 
     def discipline(self, concept: Concept) -> Discipline | None:
         """Whose work the concept is, where its code (or its words) tell."""
@@ -153,7 +155,7 @@ class Terminology:
         self._by_region, self._any_region = self._load_instruments_by_region()
         self.override_reasons = self._load_override_reasons()
         self.lines_of_business = self._load_lines_of_business()
-        self.sites = lru_cache(maxsize=4096)(self._sites)
+        self._surgery = [valueset for name, valueset in self.valuesets.items() if name.endswith("-surgery")]
 
     # ------------------------------------------------------------------------------------------ questions
 
@@ -182,10 +184,13 @@ class Terminology:
 
     def is_surgery(self, concept: Concept) -> bool:
         """Whether a procedure is in one of the surgery sets (`hip-surgery`, …)."""
-        return any(self.valuesets[name].matches(concept) for name in self.valuesets if name.endswith("-surgery"))
+        return any(valueset.matches(concept) for valueset in self._surgery)
 
     def discipline(self, concept: Concept, *sets: str) -> Discipline | None:
         """Whose work a concept is by the codes of these sets; then by the discipline's own name in words."""
+        return _once(concept, ("discipline", *sets), lambda: self._discipline(concept, *sets))
+
+    def _discipline(self, concept: Concept, *sets: str) -> Discipline | None:
         for name in sets or (
             "disciplines",
             "therapy-evaluations",
@@ -200,8 +205,11 @@ class Terminology:
                     return named
         return None
 
-    def _sites(self, concept: Concept) -> tuple[Site, ...]:
+    def sites(self, concept: Concept) -> tuple[Site, ...]:
         """The body sites that a concept names: by ICD-10-CM branch, SNOMED site, or words."""
+        return _once(concept, "sites", lambda: self._sites(concept))
+
+    def _sites(self, concept: Concept) -> tuple[Site, ...]:
         found: list[Site] = []
         for code in concept.codes:
             found += self._sites_of_code(code)
@@ -262,6 +270,17 @@ class Terminology:
     def measure_for_name(self, name: str) -> tuple[Instrument, str | None] | None:
         """Instrument and subscale that a name or alias stands for (case and punctuation do not matter)."""
         return self._measure_names.get(_normal(name)) if name else None
+
+    def measure_named(self, concept: Concept) -> tuple[Instrument, str | None] | None:
+        """Instrument and subscale of a concept: by code; else by its text or a display (local names)."""
+        return _once(concept, "measure", lambda: self._measure_named(concept))
+
+    def _measure_named(self, concept: Concept) -> tuple[Instrument, str | None] | None:
+        for code in concept.codes:
+            if found := self.measure_for_code(code):
+                return found
+        names = [concept.text, *(code.display for code in concept.codes)]
+        return next(filter(None, map(self.measure_for_name, names)), None)
 
     def measure_for_questionnaire(self, canonical: str) -> Instrument | None:
         """Instrument that a Questionnaire canonical (version left aside) stands for."""
@@ -401,6 +420,22 @@ class Terminology:
             for instrument in self.instruments.values()
             for url in instrument.data.get("questionnaires") or ()
         }
+
+
+T = TypeVar("T")
+
+
+def _once(concept: Concept, question: object, ask: Callable[[], T]) -> T:
+    """The answer to a question about a concept, worked out once for this concept.
+
+    It is kept with the concept and not in a cache of ours: a concept may hold words from a patient's record,
+    and they must not outlive the call.
+    """
+    try:
+        answer: T = concept.answers[question]
+    except KeyError:
+        answer = concept.answers[question] = ask()
+    return answer
 
 
 def _in_branch(bare: str, prefix: str, endings: tuple[str, ...]) -> bool:

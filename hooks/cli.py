@@ -10,7 +10,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
+from uuid import uuid4
 
 import click
 
@@ -82,8 +83,17 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="therapy-cds")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Clinical decision support for therapy orders, by CDS Hooks."""
+    ctx.obj = _cards_of  # `evaluate --json` prints the same cards as the hook returns
+
+
+def _cards_of(assessments: tuple[Assessment, ...], today: date) -> list[dict[str, Any]]:
+    """The cards that the hook would return for these assessments."""
+    maker = CardMaker(Settings.base_url, packaged().override_reasons, today, lambda: str(uuid4()))
+    cards: list[dict[str, Any]] = maker.response(assessments)["cards"]
+    return cards
 
 
 @main.command()

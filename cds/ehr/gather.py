@@ -46,9 +46,7 @@ class EhrSource:
     def read(self, references: Sequence[str]) -> tuple[Evidence, ...]:
         """Single resources: from the prefetch key `organizations` where it was sent, else by read."""
         held = self._organizations()
-        queries = [
-            Query(ref, ref.split("/")[0], ref, frozenset((Fact.COVERAGE,))) for ref in references if ref not in held
-        ]
+        queries = [_reading(ref) for ref in references if ref not in held]
         fetched = self._fetch(queries) if self._client else {}
         found = [Evidence(_reading(ref), EvidenceState.SUPPLIED, (held[ref],)) for ref in references if ref in held]
         rest = [fetched.get(q.key, Evidence(q, EvidenceState.NOT_ASKED, reason=self._no_client)) for q in queries]
@@ -140,7 +138,9 @@ def _better(supplied: Evidence, fetched: Evidence | None) -> Evidence:
 
 
 def _reading(reference: str) -> Query:
-    return Query(reference, reference.split("/")[0], reference, frozenset((Fact.COVERAGE,)))
+    kind = reference.split("/")[0]
+    fact = Fact.COVERAGE if kind == "Organization" else Fact.REQUESTER
+    return Query(reference, kind, reference, frozenset((fact,)), essential=kind == "Organization")
 
 
 class BundleSource:

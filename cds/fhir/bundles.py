@@ -108,7 +108,7 @@ def _parse_bundle(payload: bytes | memoryview) -> Answer:
     for number, raw in enumerate(bundle.entry):
         try:
             entry = _ENTRY.decode(raw)
-            if not bytes(entry.resource):
+            if not memoryview(entry.resource).nbytes:
                 problems.append(f"entry {number} holds no resource")
                 continue
             head = _HEAD.decode(entry.resource)
@@ -117,6 +117,9 @@ def _parse_bundle(payload: bytes | memoryview) -> Answer:
             continue
         if head.resourceType == "OperationOutcome":
             outcome = _outcome_codes(entry.resource) or outcome
+            continue
+        if not head.resourceType:
+            problems.append(f"entry {number} holds JSON without a resourceType")
             continue
         matches += entry.search is None or entry.search.mode != "include"
         name = head.id or _name_in(entry.fullUrl)

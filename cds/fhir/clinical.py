@@ -38,6 +38,8 @@ _GOAL_DEAD = frozenset(("cancelled", "entered-in-error", "rejected"))
 _SURGICAL = frozenset(("387713003", "surgical-procedure"))
 _MOST_TEXT = 400_000
 _ALLOWED = frozenset(("eligible", "allowed"))
+_DEDUCTIBLE = frozenset(("deductible",))
+_PAID = frozenset(("benefit", "paidtoprovider", "paidtopatient"))
 _TASK_OVER = frozenset(("completed", "cancelled", "rejected", "failed", "entered-in-error"))
 
 
@@ -80,7 +82,7 @@ def _active(reading: Reading, shape: shapes.Condition) -> bool | None:
 
 def read_procedures(reading: Reading, resources: Iterable[Resource]) -> tuple[Done, ...]:
     """Completed procedures of every kind. Their problems were noted when visits were read."""
-    silent = Reading(reading.terms, reading.patient, reading.patient_urls, reading.zone, aliases=reading.aliases)
+    silent = reading.silent()
     found: list[Done] = []
     for resource, shape in silent.each(resources, shapes.Procedure, Fact.PROCEDURES):
         if shape.status not in ("completed", ""):
@@ -272,7 +274,7 @@ def read_authorizations(reading: Reading, resources: Iterable[Resource]) -> tupl
 
 def read_claim_lines(reading: Reading, by_type: Mapping[str, Sequence[Resource]]) -> tuple[ClaimLine, ...]:
     """Lines of claims with units and allowed amounts; drafts and pre-authorizations are marked as proposed."""
-    silent = Reading(reading.terms, reading.patient, reading.patient_urls, reading.zone, aliases=reading.aliases)
+    silent = reading.silent()
     found: list[ClaimLine] = []
     for kind in ("Claim", "ExplanationOfBenefit"):
         for resource, claim in silent.each(by_type.get(kind, ()), shapes.Claim, Fact.AMOUNTS):
@@ -287,11 +289,8 @@ def _claim_line(
     reading: Reading, source: str, claim: shapes.Claim, item: shapes.ClaimItem, *, proposed: bool
 ) -> ClaimLine:
     concept = reading.concept(item.productOrService)
-    allowed = [
-        a.amount.value
-        for a in item.adjudication
-        if a.amount and a.amount.value is not None and _codes(reading.concept(a.category)) & _ALLOWED
-    ]
+    allowed = _amounts(reading, item, _ALLOWED)
+    deductible, paid = _amounts(reading, item, _DEDUCTIBLE), _amounts(reading, item, _PAID)
     return ClaimLine(
         code=next((code.code for code in concept.codes), ""),
         units=item.quantity.value if item.quantity else None,
@@ -300,7 +299,18 @@ def _claim_line(
         source=source,
         proposed=proposed,
         discipline=reading.terms.discipline(reading.merged(*item.modifier, item.revenue), "disciplines"),
+        deductible=sum(deductible),
+        paid=sum(paid) if paid else None,
     )
+
+
+def _amounts(reading: Reading, item: shapes.ClaimItem, categories: frozenset[str]) -> list[float]:
+    """Amounts of the adjudications of some categories (hl7.org/fhir/R4/valueset-adjudication.html)."""
+    return [
+        a.amount.value
+        for a in item.adjudication
+        if a.amount and a.amount.value is not None and _codes(reading.concept(a.category)) & categories
+    ]
 
 
 def read_people(reading: Reading, by_type: Mapping[str, Sequence[Resource]]) -> dict[str, Concept]:

@@ -101,12 +101,7 @@ class _Observations:
 
     def _instrument(self, concept: Concept) -> Found | None:
         """By code; else by the text or a display of a code that is not a standard one (local names)."""
-        terms = self.reading.terms
-        for code in concept.codes:
-            if found := terms.measure_for_code(code):
-                return found
-        names = [concept.text, *(code.display for code in concept.codes)]
-        return next(filter(None, map(terms.measure_for_name, names)), None)
+        return self.reading.terms.measure_named(concept)
 
     def _generic_panel(self, source: str, observation: shapes.Observation) -> Iterator[Measure]:
         """LOINC 89196-0 and 89197-8: the name in one component or member, the score in another."""

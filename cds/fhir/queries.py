@@ -35,7 +35,7 @@ _TABLE = (
     ),
     _query("claims", "Claim?patient={patient}", Fact.AMOUNTS, essential=False),
     _query("episodesOfCare", "EpisodeOfCare?patient={patient}", Fact.VISITS, essential=False),
-    _query("appointments", "Appointment?patient={patient}", Fact.SCHEDULE, essential=False),
+    _query("appointments", "Appointment?patient={patient}", Fact.SCHEDULE),
     _query("conditions", "Condition?patient={patient}", Fact.CONDITIONS),
     _query("observations", "Observation?patient={patient}&category={categories}", Fact.MEASURES, Fact.STATEMENTS),
     _query("measures", "Observation?patient={patient}&code={measures}", Fact.MEASURES),

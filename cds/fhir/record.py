@@ -64,9 +64,7 @@ def supplementary_gaps(evidence: Iterable[Evidence]) -> tuple[Gap, ...]:
             each.reason or f"{each.query.resource}: {each.state.value}",
         )
         for each in evidence
-        if not each.whole
-        and not each.query.essential
-        and each.state not in (EvidenceState.NOT_ASKED, *_MORE_EXISTS)
+        if not each.whole and not each.query.essential and each.state not in (EvidenceState.NOT_ASKED, *_MORE_EXISTS)
     )
 
 

@@ -6,6 +6,7 @@ counts required criteria only: any not met, else any unknown, else met.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -19,13 +20,30 @@ from cds.terminology import Terminology
 
 
 def assess(
-    order: Order, coverage: Coverage | None, record: Record, policy: Policy, as_of: date, terms: Terminology
+    order: Order,
+    coverage: Coverage | None,
+    record: Record,
+    policy: Policy,
+    as_of: date,
+    terms: Terminology,
+    adding: Sequence[Policy] = (),
 ) -> Assessment:
-    """Weigh one order under one policy as of a day. Pure: the same arguments give the same assessment."""
+    """Weigh one order under one policy as of a day. Pure: the same arguments give the same assessment.
+
+    Statutes, billing rules and benefit limits (`adding`) are weighed beside it, each by its own count of
+    visits; their required criteria bear on the outcome like the policy's own (domain rule 1.5).
+    """
     case = Case(order, coverage, record, policy, as_of, terms)
-    results = tuple(_result(case, criterion) for criterion in policy.criteria)
+    own = tuple(_result(case, criterion) for criterion in policy.criteria)
+    added = tuple(
+        _result(more, criterion)
+        for other in adding
+        for more in (Case(order, coverage, record, other, as_of, terms),)
+        for criterion in other.criteria
+    )
+    results = (*own, *added)
     outcome = outcome_of(results)
-    visits = replace(case.visits, limit=_limit(results), says=_visits_say(results))
+    visits = replace(case.visits, limit=_limit(own), says=_visits_say(own))
     return Assessment(
         order=order,
         as_of=as_of,
@@ -36,6 +54,7 @@ def assess(
         policy_version=policy.version,
         policy_kind=policy.kind,
         policy_source={"text": policy.cite.text, "url": policy.cite.url},
+        adding=tuple(other.id for other in adding),
         coverage=coverage,
         visits=visits,
         criteria=results,
@@ -69,6 +88,8 @@ def _result(case: Case, criterion: Criterion) -> CriterionResult:
         would_change=finding.would_change if finding.result is Result.NOT_MET else (),
         cite=criterion.cite.text,
         facts=finding.facts,
+        policy=case.policy.id,
+        policy_kind=case.policy.kind,
     )
 
 

@@ -74,8 +74,8 @@ class Case:
         if named is None or self.spell.visits or self.spell.unsure:
             return ()
         phrases = self.terms.valueset(named)
-        notes = [d for d in self.record.documents if d.day.within(None, self.as_of) is not False]
-        return tuple(note.source for note in notes if phrases.told_in(note.text))
+        # A later note counts too: it tells of earlier therapy, and all it can do is to leave the count in doubt.
+        return tuple(note.source for note in self.record.documents if phrases.told_in(note.text))
 
     @cached_property
     def visits(self) -> VisitCount:

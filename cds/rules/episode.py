@@ -161,10 +161,20 @@ def find_scope(order: Order, coverage: Coverage | None, record: Record, as_of: d
     discipline = None if rule.disciplines == "combined" else order.discipline
     wanted = replace(order, sites=sites, discipline=discipline)
     attended = [v for v in record.visits if v.day <= as_of and not (v.in_progress and v.day >= as_of)]
-    mine = [v for v in attended if start is None or v.day >= start]
+    unpaid = set() if rule.deductible_visits else _unpaid_days(record)
+    mine = [v for v in attended if (start is None or v.day >= start) and v.day not in unpaid]
     placed = [(visit, belongs(wanted, visit.sites, visit.discipline, elsewhere=False)) for visit in mine]
     sure = tuple(visit for visit, belonging in placed if belonging)
     return Spell(sure, (), sure[0].day if sure else None, None, rule.scope)
+
+
+def _unpaid_days(record: Record) -> set[date]:
+    """Days of which claims tell that all went to the deductible and the plan paid nothing."""
+    days: dict[date, float] = {}
+    for line in record.claim_lines:
+        if line.day.exact is not None and not line.proposed and (line.deductible or line.paid is not None):
+            days[line.day.exact] = days.get(line.day.exact, 0.0) + (line.paid or 0.0)
+    return {day for day, paid in days.items() if paid == 0.0}
 
 
 def _scope_start(order: Order, coverage: Coverage | None, record: Record, as_of: date, scope: str) -> date | None:

@@ -15,6 +15,8 @@ def needs_of(policies: Iterable[Policy]) -> tuple[Need, ...]:
     for policy in policies:
         if policy.episode.told_in is not None:
             wanted[Fact.DOCUMENTS] = True
+        if not policy.episode.deductible_visits:
+            wanted[Fact.AMOUNTS] = True
         for criterion in policy.criteria:
             for fact in _facts_of(policy, criterion, frozenset()):
                 wanted[fact] = wanted.get(fact, False) or criterion.required

@@ -116,6 +116,7 @@ class EpisodeRule:
     `scope`: `episode`, `injury` (since the date of injury), `calendar-year` or `plan-year` (since the
     coverage began or had its anniversary). `sites`: `same` or `any`. `disciplines`: `same` or `combined`.
     `told_in`: a value set of phrases; where only notes with them tell of therapy, its amount is unknown.
+    `deductible_visits`: whether a visit that went to the deductible, so that the plan paid nothing, counts.
     """
 
     gap: str
@@ -123,6 +124,7 @@ class EpisodeRule:
     sites: str = "same"
     disciplines: str = "same"
     told_in: str | None = None
+    deductible_visits: bool = True
 
 
 @dataclass(frozen=True)

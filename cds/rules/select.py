@@ -25,6 +25,11 @@ class Selection:
     why: str
     adding: tuple[Policy, ...] = ()
 
+    @property
+    def all(self) -> tuple[Policy, ...]:
+        """The selected policy and what adds to it; nothing where no policy was selected."""
+        return (self.policy, *self.adding) if self.policy else ()
+
 
 def select_policy(
     policies: Iterable[Policy], order: Order, coverage: Coverage | None, day: date, terms: Terminology
@@ -37,14 +42,32 @@ def select_policy(
     ]
     adding = tuple(sorted((p for _, p in fitting if p.kind in ADDING_KINDS), key=lambda policy: policy.id))
     candidates = [(rank, policy) for rank, policy in fitting if policy.kind not in ADDING_KINDS]
+    if not candidates and adding:
+        return Selection(adding[0], "", adding[1:])  # rules that only add are all there is for this coverage
     if not candidates:
-        return Selection(None, _none_applies(order, coverage, day), adding)
+        return Selection(None, _none_applies(order, coverage, day))
     best = max(rank for rank, _ in candidates)
     chosen = sorted((policy for rank, policy in candidates if rank == best), key=lambda policy: policy.id)
     if len(chosen) > 1:
         named = " and ".join(f"{policy.title} ({policy.id})" for policy in chosen)
         return Selection(None, f"two policies match equally well: {named}", adding)
     return Selection(chosen[0], "", adding)
+
+
+def choose_named(policies: Iterable[Policy], name: str, day: date) -> Selection:
+    """The policy that somebody asked for by name, and what adds to policies of its payers or lines."""
+    known = tuple(policies)
+    named = next((policy for policy in known if policy.id == name), None)
+    if named is None:
+        return Selection(None, f"there is no policy '{name}'")
+    adding = (p for p in known if p.kind in ADDING_KINDS and p.id != name and p.in_force(max(day, p.start)))
+    own = named.applies_to
+    kin = [p for p in adding if _shares(p.applies_to.payers, own.payers) or _shares(p.applies_to.plans, own.plans)]
+    return Selection(named, "", tuple(sorted(kin, key=lambda policy: policy.id)))
+
+
+def _shares(mine: Sequence[str], others: Sequence[str]) -> bool:
+    return bool(set(mine) & set(others))
 
 
 def _none_applies(order: Order, coverage: Coverage | None, day: date) -> str:

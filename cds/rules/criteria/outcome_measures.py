@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from cds.model import Fact, Measure, Result
@@ -50,6 +50,10 @@ def outcome_measure_on_file(case: Case, params: Params) -> Finding:
     inside = [m for m in mine if m.day.within(first, last)]
     final = [measure for measure in inside if not measure.preliminary]
     facts = _facts(case, instruments, mine, params["window"])
+    unsure = case.doubts(Fact.VISITS) if final and not _surely(case, params, final) else ()
+    if unsure:
+        says = f"{_told(case, final[-1])}, but not all visits could be read: {because(unsure)}"
+        return unknown(says, ["the therapy visits of this episode in full"], _sources(final), facts=facts)
     if final:
         return met(f"{_told(case, final[-1])} {when}", _sources(final), facts=facts)
     maybe = [m for m in mine if m.day.within(first, last) is None]
@@ -71,6 +75,14 @@ def outcome_measure_on_file(case: Case, params: Params) -> Finding:
                 else f"met if {names(instruments)} is taken and recorded now"],
         facts=facts,
     )  # fmt: skip
+
+
+def _surely(case: Case, params: Params, inside: Sequence[Measure]) -> bool:
+    """Whether a score lies in the window even if there were more visits than could be read."""
+    if params["window"] == "baseline":
+        return False
+    since = earliest_current(case.spell, case.as_of, case.number(params["days"]) or 0, None)
+    return any(measure.day.within(since, case.as_of) for measure in inside)
 
 
 def _facts(case: Case, instruments: Sequence[Instrument], mine: Sequence[Measure], window: str) -> dict[str, object]:
@@ -111,6 +123,7 @@ class Change:
     kind: str
     verified: bool
     ceiling: bool
+    sure: bool = True
 
 
 def changes(case: Case, wanted: Iterable[Instrument]) -> list[Change]:
@@ -119,15 +132,20 @@ def changes(case: Case, wanted: Iterable[Instrument]) -> list[Change]:
     first = case.start - timedelta(days=14)
     for instrument in wanted:
         groups: dict[tuple[str | None, str | None], list[Measure]] = {}
+        earlier: set[tuple[str | None, str | None]] = set()
         for m in case.record.measures:
             usable = m.instrument == instrument.id and m.score is not None and not m.preliminary
             if usable and m.day.exact and m.day.within(first, case.as_of):
                 groups.setdefault((m.subscale, m.side), []).append(m)
-        for (subscale, _), scores in groups.items():
+            elif usable and m.day.within(first, None) is not True:
+                earlier.add((m.subscale, m.side))
+        for (subscale, side), scores in groups.items():
             days = [m.day.exact for m in scores]
             unclear = days.count(days[0]) > 1 or days.count(days[-1]) > 1
             if days[0] != days[-1] and not unclear:
-                found.append(_change(instrument, subscale, scores[0], scores[-1]))
+                # With visits that could not be read, the episode, and its baseline, may be older than was seen.
+                sure = (subscale, side) not in earlier or not case.doubts(Fact.VISITS)
+                found.append(replace(_change(instrument, subscale, scores[0], scores[-1]), sure=sure))
     return found
 
 
@@ -153,6 +171,8 @@ def read_change(case: Case, change: Change) -> Finding:
         return not_applicable(f"{says}: too near the best possible score to show change", evidence)
     if change.threshold is None:
         return unknown(f"{says}: no important change is known for {label}", ["a published important change"], evidence)
+    if not change.sure:
+        return unknown(f"{says}: an older score may be the baseline", ["the date of the first visit"], evidence)
     margin = f"{change.kind or 'important change'} {change.threshold:g}"
     if change.gain >= change.threshold:
         if not change.verified:

@@ -43,6 +43,9 @@ def impairments_on_file(case: Case, params: Params) -> Finding:
                 sources += measure.sources
     missing = [_FAMILY_NAMES.get(family, family) for family, sources in found.items() if not sources]
     evidence = [source for sources in found.values() for source in sources]
+    if not missing and (unsure := case.doubts(Fact.VISITS)):
+        says = f"whether these were measured at the start of care is not sure: {because(unsure)}"
+        return unknown(says, ["the date of the first visit"], evidence)
     if not missing:
         return met(f"{listed(_FAMILY_NAMES.get(f, f) for f in found)} measured at the start of care", evidence)
     says = f"no {listed(missing, 'or')} on file at the start of care, {first} to {last}"

@@ -45,6 +45,9 @@ def re_evaluated(case: Case, params: Params) -> Finding:
         most = case.number(params["visits"]) if "visits" in params else None
         if most is not None and visits > most:
             recent = []
+        elif most is not None and (unsure := case.doubts(Fact.VISITS)):
+            says = f"evaluated on {recent[-1][0]}; how many visits ago is not sure: {because(unsure)}"
+            return unknown(says, ["the therapy visits since then"], [recent[-1][1]])
     if recent:
         return met(f"evaluated on {recent[-1][0]}", [recent[-1][1]])
     doubts = case.doubts(Fact.VISITS, Fact.PROCEDURES)
@@ -122,6 +125,8 @@ def restart_justified(case: Case, params: Params) -> Finding:
     evaluations = [(w, s) for w, s in _evaluations(case, list(params["sets"])) if previous < w <= until]
     reasons += [(str(when), source, "evaluation") for when, source in evaluations]
     says = f"therapy restarts after {plural((start - previous).days, 'day')} without a visit"
+    if doubts:
+        return unknown(f"{says} that could be read: {because(doubts)}", ["earlier therapy visits"])
     if reasons:
         return met(f"{says}; {reasons[0][2]} on {reasons[0][0]}", [source for _, source, _ in reasons])
     if any(map(case.ordered, params["sets"])):
