@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, ParamSpec
 from uuid import uuid4
@@ -17,6 +18,9 @@ import click
 
 from cds.cli import all_policies, evaluate, policy
 from cds.errors import CdsError
+from cds.model import Assessment
+from cds.terminology import packaged
+from hooks.cards import CardMaker
 from hooks.sandbox.demo import Ports, run_demo, show_exchanges
 from hooks.sandbox.errors import InputError, SandboxError
 from hooks.sandbox.examples import is_draft_order, read_examples, resources_of
