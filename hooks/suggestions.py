@@ -1,12 +1,12 @@
 """Suggestions whose actions truly work when an EHR applies them. Pure.
 
 An `update` sends the whole order back with only the suggested change in it; the order's own content is
-never touched otherwise (CDS Hooks 2.0.1, Action).
+never touched otherwise (CDS Hooks 2.0.1, Action). What changes is made anew, the rest is shared with the order
+as it was sent: nobody changes either of them later.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -33,19 +33,26 @@ def _suggestion(new_id: NewId, label: str, action: Json, *, recommended: bool = 
 
 def reduce_visits(order: Order, visits: int, new_id: NewId) -> Json:
     """Ask for no more than `visits`: quantity, and the timing where it says a number of visits too."""
-    resource = copy.deepcopy(dict(order.resource))
+    resource = dict(order.resource)
     quantity = {"value": visits, "unit": "visit", "system": UCUM, "code": "{visit}"}
     resource.pop("quantityRange", None)
-    resource["quantityQuantity"] = {**resource.get("quantityQuantity", {}), **quantity}
+    sent = resource.get("quantityQuantity")
+    resource["quantityQuantity"] = {**(sent if isinstance(sent, dict) else {}), **quantity}
     timing = resource.get("occurrenceTiming")
     if isinstance(timing, dict):
-        if timing.get("event"):
-            timing["event"] = timing["event"][:visits]
-        if isinstance(timing.get("repeat"), dict):
-            timing["repeat"]["count"] = visits
-            timing["repeat"].pop("countMax", None)
+        resource["occurrenceTiming"] = _shorter(timing, visits)
     label = f"Reduce the order to {visits} visit{'' if visits == 1 else 's'}"
     return _suggestion(new_id, label, _update(resource, label), recommended=True)
+
+
+def _shorter(timing: Json, visits: int) -> Json:
+    shorter = dict(timing)
+    if isinstance(timing.get("event"), list):
+        shorter["event"] = timing["event"][:visits]
+    if isinstance(timing.get("repeat"), dict):
+        shorter["repeat"] = {name: value for name, value in timing["repeat"].items() if name != "countMax"}
+        shorter["repeat"]["count"] = visits
+    return shorter
 
 
 def remove_lines(order: Order, codes: Sequence[str], new_id: NewId) -> Json:
@@ -55,7 +62,7 @@ def remove_lines(order: Order, codes: Sequence[str], new_id: NewId) -> Json:
         return _suggestion(new_id, "Remove the order", {
             "type": "delete", "description": f"{label}: the order holds nothing else", "resourceId": order.reference,
         })  # fmt: skip
-    resource = copy.deepcopy(dict(order.resource))
+    resource = dict(order.resource)
     wanted = set(codes)
     if isinstance(resource.get("code"), dict):
         resource["code"] = _without(resource["code"], wanted)
@@ -75,7 +82,7 @@ def remove_lines(order: Order, codes: Sequence[str], new_id: NewId) -> Json:
 def add_re_evaluation(order: Order, new_id: NewId) -> Json:
     """Add a re-evaluation to the order's lines."""
     code = "97168" if order.discipline and order.discipline.value == "occupational-therapy" else "97164"
-    resource = copy.deepcopy(dict(order.resource))
+    resource = dict(order.resource)
     line = {"coding": [{"system": CPT, "code": code}], "text": "Re-evaluation"}
     resource["orderDetail"] = [*_dicts(resource.get("orderDetail")), line]
     label = f"Add a re-evaluation ({code})"
@@ -116,7 +123,7 @@ def _other_codes(order: Order, codes: Sequence[str]) -> bool:
 
 def _without(concept: Mapping[str, Any], codes: set[str]) -> Json:
     """A concept without some codes, among its codings and its billing options."""
-    result = copy.deepcopy(dict(concept))
+    result = dict(concept)
     if "coding" in result:
         result["coding"] = [coding for coding in _dicts(result["coding"]) if coding.get("code") not in codes]
         if not result["coding"]:

@@ -42,6 +42,16 @@ class _Bundle(Shape):
     entry: tuple[msgspec.Raw, ...] = ()
 
 
+class _WholeBundle(Shape):
+    """A Bundle whose entries all are what they should be, as nearly all are: decoded at once."""
+
+    resourceType: str = ""
+    type: str = ""
+    total: int | None = None
+    link: tuple[_Link, ...] = ()
+    entry: tuple[_Entry, ...] = ()
+
+
 class _Issue(Shape):
     severity: str = ""
     code: str = ""
@@ -72,6 +82,7 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HEAD = msgspec.json.Decoder(_Head)
 _ENTRY = msgspec.json.Decoder(_Entry)
 _BUNDLE = msgspec.json.Decoder(_Bundle)
+_WHOLE_BUNDLE = msgspec.json.Decoder(_WholeBundle)
 _OUTCOME = msgspec.json.Decoder(_OperationOutcome)
 
 
@@ -84,11 +95,17 @@ def parse_answer(payload: bytes | memoryview) -> Answer:
     if bytes(payload[:8]).strip() == b"null":
         return Answer(is_null=True)
     try:
+        whole = _WHOLE_BUNDLE.decode(payload)
+        if whole.resourceType == "Bundle":
+            return _parse_bundle(whole)
+    except _UNREADABLE:
+        pass
+    try:
         head = _HEAD.decode(payload)
     except _UNREADABLE as problem:
         raise ValueError("it is not a FHIR resource in JSON") from problem
     if head.resourceType == "Bundle":
-        return _parse_bundle(payload)
+        return _parse_bundle(_bundle_of(payload))
     if head.resourceType == "OperationOutcome":
         return Answer(outcome=_outcome_codes(payload) or "an OperationOutcome without an issue")
     if not head.resourceType:
@@ -96,18 +113,21 @@ def parse_answer(payload: bytes | memoryview) -> Answer:
     return Answer(resources=(Resource(head.resourceType, head.id, payload),))
 
 
-def _parse_bundle(payload: bytes | memoryview) -> Answer:
+def _bundle_of(payload: bytes | memoryview) -> _Bundle:
     try:
-        bundle = _BUNDLE.decode(payload)
+        return _BUNDLE.decode(payload)
     except _UNREADABLE as problem:
         raise ValueError(f"it is a Bundle of a wrong shape ({problem})") from problem
+
+
+def _parse_bundle(bundle: _Bundle | _WholeBundle) -> Answer:
     resources: list[Resource] = []
     problems: list[str] = []
     outcome: str | None = None
     matches = 0
     for number, raw in enumerate(bundle.entry):
         try:
-            entry = _ENTRY.decode(raw)
+            entry = raw if isinstance(raw, _Entry) else _ENTRY.decode(raw)
             if not memoryview(entry.resource).nbytes:
                 problems.append(f"entry {number} holds no resource")
                 continue

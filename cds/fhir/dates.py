@@ -35,15 +35,16 @@ def parse_days(text: str, zone: ZoneInfo | None = None) -> Days:
     match = _SHAPE.fullmatch(text.strip())
     if match is None:
         raise ValueError("it is not written as a FHIR date (YYYY, YYYY-MM, YYYY-MM-DD or a moment)")
-    year, month, day = (int(match[name]) if match[name] else None for name in ("year", "month", "day"))
-    if year is None or month is None:
-        return Days(date(year or 0, 1, 1), date(year or 0, 12, 31), text=text)
+    year, month, day, time, offset = match.groups()
+    if month is None:
+        return Days(date(int(year), 1, 1), date(int(year), 12, 31), text=text)
     if day is None:
-        return Days(date(year, month, 1), date(year, month, monthrange(year, month)[1]), text=text)
-    local = date(year, month, day)
-    if zone is not None and match["zone"] in _UTC and not _MIDNIGHT.fullmatch(match["time"]):
-        local = datetime.fromisoformat(f"{local}T{match['time']}+00:00").astimezone(zone).date()
-    return Days(local, local, zone=match["zone"], text=local.isoformat())
+        last = monthrange(int(year), int(month))[1]
+        return Days(date(int(year), int(month), 1), date(int(year), int(month), last), text=text)
+    local = date(int(year), int(month), int(day))
+    if zone is not None and offset in _UTC and not _MIDNIGHT.fullmatch(time):
+        local = datetime.fromisoformat(f"{local}T{time}+00:00").astimezone(zone).date()
+    return Days(local, local, zone=offset, text=local.isoformat())
 
 
 def parse_period(start: Days | None, end: Days | None) -> Days | None:

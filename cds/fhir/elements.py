@@ -137,7 +137,7 @@ def fit(data: dict[str, Any], shape: type[T]) -> tuple[T, tuple[str, ...]]:
     """
     kept: dict[str, Any] = {}
     problems: list[str] = []
-    for field in msgspec.structs.fields(shape):
+    for field in _fields(shape):
         if (value := _without_nulls(data.get(field.encode_name))) is None:
             continue
         try:
@@ -149,6 +149,11 @@ def fit(data: dict[str, Any], shape: type[T]) -> tuple[T, tuple[str, ...]]:
             if not whole:
                 problems.append(f"{field.encode_name}: {problem}")
     return shape(**kept), tuple(problems)
+
+
+@lru_cache(maxsize=64)
+def _fields(shape: type[Shape]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(shape)
 
 
 def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -34,6 +34,9 @@ class Reading:
     zone: ZoneInfo | None = None
     notes: list[Note] = field(default_factory=list)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    _concepts: dict[object, Concept] = field(default_factory=dict, repr=False)
+    _days: dict[str, Days] = field(default_factory=dict, repr=False)
+    _owners: dict[str, bool] = field(default_factory=dict, repr=False)
 
     def note(self, source: str, reason: str, fact: Fact | None = None) -> None:
         """Keep note of something that could not be read; `fact` is what it leaves in doubt."""
@@ -70,7 +73,14 @@ class Reading:
 
     def is_patient(self, reference: str) -> bool:
         """Whether a reference is to this patient: relative, absolute, or by the entry's own URL."""
-        return reference in self.patient_urls or local_reference(reference) == f"Patient/{self.patient}"
+        if (known := self._owners.get(reference)) is None:
+            known = reference in self.patient_urls or local_reference(reference) == f"Patient/{self.patient}"
+            self._owners[reference] = known
+        return known
+
+    def silent(self) -> Reading:
+        """A reading of the same patient whose notes nobody sees: for what was noted before."""
+        return replace(self, notes=[])
 
     def ref(self, reference: Reference | None) -> str:
         """`Type/id` of a reference; entries known by `urn:uuid:` are named by their type and id."""
@@ -86,8 +96,11 @@ class Reading:
         """A date as days; an unreadable one is noted and None."""
         if not text:
             return None
+        if (known := self._days.get(text)) is not None:
+            return known
         try:
-            return parse_days(text, self.zone)
+            found = self._days[text] = parse_days(text, self.zone)
+            return found
         except ValueError as problem:
             self.note(source, f"{what}: {problem}", fact)
             return None
@@ -104,12 +117,23 @@ class Reading:
         return self.days(source, moment, fact) if moment else self.period(source, period, fact)
 
     def concept(self, concept: CodeableConcept | None) -> Concept:
-        """A CodeableConcept in the words of the house."""
-        return to_concept(concept, self.terms)
+        """A CodeableConcept in the words of the house; equal ones are one and the same Concept."""
+        if concept is None:
+            return NO_CONCEPT
+        key = _key(concept)
+        if (known := self._concepts.get(key)) is None:
+            known = self._concepts[key] = to_concept(concept, self.terms)
+        return known
 
     def merged(self, *concepts: CodeableConcept | None) -> Concept:
         """Several concepts as one."""
-        return merge_concepts(tuple(concept for concept in concepts if concept), self.terms)
+        several = tuple(concept for concept in concepts if concept)
+        if len(several) < 2:
+            return self.concept(several[0] if several else None)
+        key = tuple(map(_key, several))
+        if (known := self._concepts.get(key)) is None:
+            known = self._concepts[key] = merge_concepts(several, self.terms)
+        return known
 
     def sites(
         self, concepts: Iterable[CodeableConcept], body_sites: Iterable[CodeableConcept] = ()
@@ -123,8 +147,13 @@ class Reading:
         return tuple(dict.fromkeys(Site(s.region, s.side or _side_at(places, s.region) or side) for s in chosen))
 
 
+def _key(concept: CodeableConcept) -> tuple[object, ...]:
+    return (concept.text, *[(coding.system, coding.code, coding.display) for coding in concept.coding])
+
+
 def _side_at(places: Iterable[Site], region: str) -> str | None:
     return next((place.side for place in places if place.region == region and place.side), None)
 
 
+NO_CONCEPT = Concept()
 NO_DATE = Days(None, None, text="undated")
