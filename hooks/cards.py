@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from cds.model import Assessment, Code, CriterionResult, Outcome, Result
+from cds.rules.explain import needed
 from hooks import markdown, suggestions
 
 Json = dict[str, Any]
@@ -71,9 +72,10 @@ class CardMaker:
     def _drafts(self, assessment: Assessment) -> list[Draft]:
         if assessment.policy is None or not assessment.criteria:
             return [_no_answer(assessment)]
-        by_card: dict[str, list[CriterionResult]] = {}
+        # Each kind of limit has its own card: a statute's cap and a guideline's course are never merged.
+        by_card: dict[tuple[str, str], list[CriterionResult]] = {}
         for result in assessment.criteria:
-            by_card.setdefault(result.card or "", []).append(result)
+            by_card.setdefault((result.card or "", result.policy), []).append(result)
         makers = {
             "contraindication": _contraindication,
             "limits": self._limits,
@@ -81,8 +83,11 @@ class CardMaker:
             "lines": self._lines,
             "reassessment": self._reassessment,
             "guideline": _guideline,
+            "safety": _safety,
+            "authorization": _authorization,
+            "billing": _billing,
         }
-        drafts = [makers[name](assessment, results) for name, results in by_card.items() if name in makers]
+        drafts = [makers[name](assessment, results) for (name, _), results in by_card.items() if name in makers]
         found = [draft for draft in drafts if draft is not None]
         if (unsettled := _unsettled(assessment, found)) is not None:
             found.append(unsettled)
@@ -100,11 +105,11 @@ class CardMaker:
         if not telling:
             return None
         main = telling[0] if telling is not near else counts[0]
-        statutory = assessment.policy_kind == "statute" and bool(passed)
+        statutory = main.policy_kind == "statute" and bool(passed)
         return Draft(
-            rank=1 if passed else (2 if uncounted else 6),
+            rank=(0 if statutory else 1) if passed else (3 if uncounted else 6),
             indicator="critical" if statutory else ("warning" if passed else "info"),
-            summary=_in_brackets(main.says) + _projection(assessment, main),
+            summary=_in_brackets(main.says) + _kind_of_limit(main) + _projection(assessment, main),
             topic="limits",
             rows=tuple(r for r in counts if r.result is not Result.NOT_APPLICABLE),
             change=tuple(c for r in telling for c in r.would_change or r.missing if telling is not near),
@@ -133,11 +138,11 @@ class CardMaker:
         ok = assessment.outcome is Outcome.CRITERIA_MET
         usual = " or ".join(_families(names)[:2])
         return Draft(
-            rank=5 if ok else 3,
+            rank=5 if ok else 2,
             indicator="info" if ok else "warning",
             summary=f"No outcome measure on file: {usual} is missing ({last})",
             topic="clinical-reminder",
-            lead=f"Suited to this body region: {', '.join(names)}.",
+            lead=f"Suited to this body region: {', '.join(names[:6])}.",
             rows=tuple(missing),
             about=tuple(r.id for r in missing),
             offers=tuple(
@@ -192,12 +197,12 @@ class CardMaker:
         open_ = [r for r in assessment.criteria if r.required and r.result in (Result.NOT_MET, Result.UNKNOWN)]
         rows = [*draft.rows, *(r for r in open_ if first and r not in draft.rows)]
         return markdown.join(
-            f"**{markdown.escape(assessment.says)}**" if first else "",
+            f"**{markdown.escape(assessment.says)}**" if first and assessment.says != draft.summary else "",
             markdown.escape(draft.lead),
             markdown.criteria_table(rows),
             markdown.bullets("What would change this", draft.change),
             markdown.gaps(assessment) if first else "",
-            markdown.source_line(assessment),
+            markdown.source_line(assessment) if first else "",
         )
 
     def _dress(self, draft: Draft, assessment: Assessment | None, *, first: bool = False) -> Json:
@@ -293,6 +298,53 @@ def _guideline(assessment: Assessment, results: Sequence[CriterionResult]) -> Dr
     )
 
 
+def _safety(assessment: Assessment, results: Sequence[CriterionResult]) -> Draft | None:
+    """A score in a band that calls for a question before anything else."""
+    high = [r for r in results if r.result is Result.NOT_MET]
+    if not high:
+        return None
+    return Draft(
+        rank=1,
+        indicator="warning",
+        summary=f"{_first_clause(high[0].says)}: ask about thoughts of self-harm (item 9) before the programme",
+        topic="clinical-reminder",
+        lead="The band is computed from the score. Item 9 asks about thoughts of self-harm.",
+        rows=tuple(high),
+        about=tuple(r.id for r in high),
+    )
+
+
+def _authorization(assessment: Assessment, results: Sequence[CriterionResult]) -> Draft | None:
+    """Visits planned beyond the days that an authorization holds."""
+    beyond = [r for r in results if r.result is Result.NOT_MET]
+    if not beyond:
+        return None
+    return Draft(
+        rank=4,
+        indicator="warning",
+        summary=f"Planned beyond the authorization: {beyond[0].says[:1].lower()}{beyond[0].says[1:]}",
+        topic="limits",
+        rows=tuple(beyond),
+        change=tuple(c for r in beyond for c in r.would_change),
+        about=tuple(r.id for r in beyond),
+    )
+
+
+def _billing(assessment: Assessment, results: Sequence[CriterionResult]) -> Draft | None:
+    """A billing threshold that is passed: information, never a limit of care."""
+    passed = [r for r in results if r.result is Result.NOT_MET]
+    if not passed:
+        return None
+    return Draft(
+        rank=8,
+        indicator="info",
+        summary=passed[0].says,
+        topic="limits",
+        rows=tuple(passed),
+        about=tuple(r.id for r in passed),
+    )
+
+
 def _unsettled(assessment: Assessment, found: Sequence[Draft]) -> Draft | None:
     """Required criteria that no other card tells of: what is missing, or not there."""
     told = {name for draft in found for name in draft.about}
@@ -304,14 +356,22 @@ def _unsettled(assessment: Assessment, found: Sequence[Draft]) -> Draft | None:
     main = (not_met or untold)[0]
     word = "Not met" if not_met else "Not enough information"
     return Draft(
-        rank=5 if len(untold) < len(required) else 1,
+        rank=_rank_of_untold(found, not_met=bool(not_met)),
         indicator="warning" if not_met else "info",
         summary=f"{word}: {main.statement[:1].lower()}{main.statement[1:]}",
         topic="off-guideline" if not_met else "guideline",
         rows=tuple(untold),
-        change=tuple(m for r in untold for m in (r.missing or r.would_change)),
+        change=needed(m for r in untold for m in (r.missing or r.would_change)),
         about=tuple(r.id for r in untold),
     )
+
+
+def _rank_of_untold(found: Sequence[Draft], *, not_met: bool) -> int:
+    """First where no other card says that something is not met; last where one does and carries the rows."""
+    warned = any(draft.rank <= 1 for draft in found)
+    if not_met:
+        return 5 if warned else 1
+    return 5 if found else 1
 
 
 def _no_answer(assessment: Assessment) -> Draft:
@@ -333,6 +393,15 @@ def _in_brackets(says: str) -> str:
     """`20 of 14 visits: 18 completed …` as `20 of 14 visits (18 completed …)`."""
     head, colon, tail = says.split("; ")[0].partition(": ")
     return f"{head} ({tail})" if colon else head
+
+
+def _first_clause(text: str) -> str:
+    return text.split("; ")[0]
+
+
+def _kind_of_limit(main: CriterionResult) -> str:
+    """Which kind of limit it is, where it is not the benchmark or guideline one would expect."""
+    return {"statute": ", statutory cap", "benefit": ", plan limit"}.get(main.policy_kind, "")
 
 
 def _projection(assessment: Assessment, main: CriterionResult) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cds.model import Assessment, CriterionResult, Outcome, Result
 
@@ -35,17 +35,35 @@ def outcome_sentence(outcome: Outcome, results: Sequence[CriterionResult]) -> st
 
 
 def would_change(outcome: Outcome, results: Sequence[CriterionResult]) -> tuple[str, ...]:
-    """What would turn the outcome, in plain sentences: documentation or a change of the order."""
+    """The smallest set of facts that would turn the outcome: documentation, or a change of the order.
+
+    One change that turns several criteria is told once. A choice (`A, or if B`) is left out where B has to
+    happen anyway.
+    """
     if outcome is Outcome.CRITERIA_MET:
         return ()
-    sentences: list[str] = []
+    wanted: dict[str, str] = {}
     for result in results:
-        if not result.required or result.result not in (Result.NOT_MET, Result.UNKNOWN):
-            continue
-        sentences += [f"{result.statement}: {change}" for change in result.would_change[:3]]
-        if result.result is Result.UNKNOWN:
-            sentences += [f"{result.statement}: could be told from {missing}" for missing in result.missing[:3]]
-    return tuple(dict.fromkeys(sentences))
+        if result.required and result.result is Result.NOT_MET:
+            for change in result.would_change:
+                wanted.setdefault(change, result.statement)
+        if result.required and result.result is Result.UNKNOWN:
+            for missing in result.missing:
+                wanted.setdefault(f"could be told from {missing}", result.statement)
+    return tuple(f"{wanted[change]}: {change}" for change in needed(wanted))
+
+
+def needed(changes: Iterable[str]) -> tuple[str, ...]:
+    """Changes without the choices that another change settles, each once."""
+    each = tuple(dict.fromkeys(changes))
+    certain = {change for change in each if len(_choices(change)) == 1}
+    return tuple(change for change in each if change in certain or not certain & _choices(change))
+
+
+def _choices(change: str) -> set[str]:
+    return (
+        {f"met {choice}" for choice in change.removeprefix("met ").split(", or ")} if ", or if " in change else {change}
+    )
 
 
 def visits_sentence(assessment: Assessment) -> str:

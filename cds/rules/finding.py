@@ -72,9 +72,27 @@ def _join(findings: Sequence[Finding], first: Result, last: Result) -> Finding:
         says="; ".join(dict.fromkeys(finding.says for finding in telling)),
         evidence=_gather(finding.evidence for finding in telling),
         missing=_gather(finding.missing for finding in telling),
-        would_change=_gather(finding.would_change for finding in live if result is not Result.MET),
+        would_change=_changes(live, result, one_is_enough=first is Result.MET),
         facts={key: value for finding in live for key, value in finding.facts.items()},
     )
+
+
+def _changes(live: Sequence[Finding], result: Result, *, one_is_enough: bool) -> tuple[str, ...]:
+    """The smallest set of changes that would turn a join: of an all-of every part's, of an any-of one part's.
+
+    Parts of an any-of that one sentence would turn are told as alternatives in one sentence.
+    """
+    if result is Result.MET:
+        return ()
+    lists = [finding.would_change for finding in live if finding.would_change]
+    if not one_is_enough or not lists:
+        return _gather(finding.would_change for finding in live if finding.result is not Result.MET)
+    fewest = min(len(changes) for changes in lists)
+    if fewest > 1:
+        return next(changes for changes in lists if len(changes) == fewest)
+    single = dict.fromkeys(changes[0] for changes in lists if len(changes) == 1)
+    first, *others = single
+    return (", or ".join([first, *(other.removeprefix("met ") for other in others)]),)
 
 
 def _gather(parts: Iterable[Iterable[str]]) -> tuple[str, ...]:

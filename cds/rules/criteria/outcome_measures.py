@@ -71,8 +71,11 @@ def outcome_measure_on_file(case: Case, params: Params) -> Finding:
     seen = f" (last seen {_told(case, mine[-1])})" if mine else ""
     return not_met(
         f"no {names(instruments)} on file {when}, {first} to {last}{seen}",
-        change=[f"met if {names(instruments)} of {first} to {last} is recorded" if params["window"] == "baseline"
-                else f"met if {names(instruments)} is taken and recorded now"],
+        change=[
+            f"met if {names(instruments)} that was taken between {first} and {last} is found and filed"
+            if params["window"] == "baseline"
+            else f"met if {names(instruments)} is taken and recorded now"
+        ],
         facts=facts,
     )  # fmt: skip
 
@@ -206,4 +209,4 @@ def improvement(case: Case, params: Params, wanted: Sequence[Instrument], what: 
         return not_applicable("; ".join(finding.says for finding in found))
     if doubts or params.get("when-absent") != "not-met":
         return unknown(f"{says} ({because(doubts)})" if doubts else says, asked)
-    return not_met(says, change=[f"met if {asked[0]} are recorded and show an important change"])
+    return not_met(says, change=[f"met if {asked[0]} are on file and show an important change"])

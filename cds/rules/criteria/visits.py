@@ -13,7 +13,7 @@ def count_says(count: VisitCount) -> str:
     """`18 completed and 2 requested`, with what is not known said as such."""
     completed = str(count.completed)
     if not count.complete:
-        completed = f"at least {count.completed.low}"
+        completed = f"at least {count.completed.low}" if count.completed.low else "an unknown number"
     requested = "an unknown number requested" if count.requested is None else f"{count.requested} requested"
     twice = f", {count.overlap} of them already completed" if count.overlap else ""
     return f"{completed} completed and {requested}{twice}"
