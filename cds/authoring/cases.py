@@ -14,6 +14,8 @@ import jsonschema
 
 from cds.authoring.library import Authored, Folder
 from cds.errors import PolicyError
+from cds.rules.policy import Policy
+from cds.rules.select import ADDING_KINDS
 from cds.yamlfile import Key, YamlFile, read_yaml
 
 SELECTED = "selected"
@@ -49,7 +51,7 @@ class PolicyCase:
 
 def read_cases(authored: Authored, known: Iterable[Authored]) -> tuple[PolicyCase, ...]:
     """All cases of one policy, checked; `known` are the policies that a case may name."""
-    criteria = {each.policy.id: [c.id for c in each.policy.criteria] for each in known}
+    library = {each.policy.id: each.policy for each in known}
     cases: list[PolicyCase] = []
     for file in authored.files():
         if file.name == EQUIVALENT:
@@ -59,7 +61,7 @@ def read_cases(authored: Authored, known: Iterable[Authored]) -> tuple[PolicyCas
         cases += [_case(authored, document, index) for index in range(len(document.data))]
     _check_names(cases)
     for case in cases:
-        _check_policy(case, criteria)
+        _check_policy(case, library)
     return tuple(cases)
 
 
@@ -91,20 +93,23 @@ def _check_names(cases: Iterable[PolicyCase]) -> None:
         seen[case.name] = case
 
 
-def _check_policy(case: PolicyCase, criteria: Mapping[str, list[str]]) -> None:
-    expected = case.expect.get("policy")
-    if case.policy != SELECTED and case.policy not in criteria:
-        raise case.wrong(
-            f"There is no policy '{case.policy}'", f"Use '{SELECTED}', or one of {', '.join(criteria)}", "policy"
-        )
-    if expected is not None and expected not in criteria:
-        raise case.wrong(f"There is no policy '{expected}'", f"One of {', '.join(criteria)}", "expect", "policy")
-    judging = expected or (case.owner if case.policy == SELECTED else case.policy)
+def _check_policy(case: PolicyCase, library: Mapping[str, Policy]) -> None:
+    named = [("policy",), ("expect", "policy"), *(("expect", "adding", i) for i in range(99))]
+    values = [case.policy, case.expect.get("policy"), *case.expect.get("adding", ())]
+    for keys, value in zip(named, values, strict=False):
+        if value is not None and value not in library and (value, keys) != (SELECTED, ("policy",)):
+            known = f"'{SELECTED}', {', '.join(library)}" if keys == ("policy",) else ", ".join(library)
+            raise case.wrong(f"There is no policy '{value}'", f"Known: {known}", *keys)
+    # What adds to a policy is weighed beside it, so that its criteria may be expected too.
+    judging = {case.owner, case.policy, case.expect.get("policy")}
+    judges = [policy for policy in library.values() if policy.id in judging or policy.kind in ADDING_KINDS]
+    own = [criterion.id for policy in judges if policy.id in judging for criterion in policy.criteria]
+    every = {criterion.id for policy in judges for criterion in policy.criteria}
     for name in case.expect.get("criteria", ()):
-        if name not in criteria[judging]:
+        if name not in every:
             raise case.wrong(
-                f"The policy '{judging}' has no criterion '{name}'",
-                f"Its criteria: {', '.join(criteria[judging])}",
+                f"The policy has no criterion '{name}'",
+                f"Its criteria: {', '.join(own)}",
                 "expect", "criteria", name,
             )  # fmt: skip
 

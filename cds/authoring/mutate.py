@@ -5,6 +5,7 @@ Each case is read once; a mutation then only weighs the records again, which tak
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +22,7 @@ from cds.fhir.record import read_record, start_reading
 from cds.model import Assessment, Record
 from cds.rules.assess import assess
 from cds.rules.policy import Policy
+from cds.rules.select import choose_named
 from cds.service import Ports
 from cds.terminology import Terminology
 from cds.yamlfile import read_yaml
@@ -37,14 +39,24 @@ class Prepared:
 
     def notices(self, mutation: Mutation, policies: Sequence[Policy], terms: Terminology, today: date) -> bool:
         """Whether the case comes out otherwise than it expects under the changed policy."""
+        library = tuple(mutation.policy if p.id == mutation.policy.id else p for p in policies)
         if self.case.policy == SELECTED:
-            library = tuple(mutation.policy if p.id == mutation.policy.id else p for p in policies)
             ports = Ports(terms, library, CaseSource(self.given.record, self.given.fails))
             changed = assess_given(self.case, self.given, ports, today)
         else:
-            known = self.assessment
-            changed = assess(known.order, known.coverage, self.record, mutation.policy, known.as_of, terms)
+            try:
+                changed = self.weigh(library, terms)
+            except Exception:  # the service would answer with a fault: nobody could overlook that
+                return True
         return any(differences(self.case, changed))
+
+    def weigh(self, policies: Sequence[Policy], terms: Terminology) -> Assessment:
+        """Weigh the record as it was read, under the policy that the case forces."""
+        known = self.assessment
+        chosen = choose_named(policies, self.case.policy, known.as_of)
+        if chosen.policy is None:
+            return known
+        return assess(known.order, known.coverage, self.record, chosen.policy, known.as_of, terms, chosen.adding)
 
 
 @dataclass(frozen=True)
@@ -78,8 +90,7 @@ def mutate_policy(authored: Authored, library: Sequence[Authored], terms: Termin
     tried = 0
     for mutation in mutations(policy):
         tried += 1
-        ordered = sorted(cases, key=lambda each: _distance(each, mutation))
-        if any(each.notices(mutation, policies, terms, today) for each in ordered):
+        if _noticed(mutation, cases, policies, terms, today):
             continue
         excuse = [index for index, each in enumerate(declared) if fnmatchcase(mutation.says, each.mutation)]
         used.update(excuse)
@@ -87,6 +98,18 @@ def mutate_policy(authored: Authored, library: Sequence[Authored], terms: Termin
             holes.append(Hole(mutation.group, mutation.says, document.where(mutation.path)))
     holes += _idle(declared, used)
     return Report(policy.id, tried, len(used), tuple(sorted(holes, key=lambda hole: hole.group)))
+
+
+def _noticed(
+    mutation: Mutation, cases: Sequence[Prepared], policies: Sequence[Policy], terms: Terminology, today: date
+) -> bool:
+    ordered = sorted(cases, key=lambda each: _distance(each, mutation))
+    # A mutation may bring about a fault, which the service logs; here it only means that it was noticed.
+    logging.disable(logging.CRITICAL)
+    try:
+        return any(each.notices(mutation, policies, terms, today) for each in ordered)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def prepare(case: PolicyCase, policies: tuple[Policy, ...], terms: Terminology, today: date) -> Prepared:

@@ -101,6 +101,8 @@ def differences(case: PolicyCase, assessment: Assessment) -> Iterator[Difference
         yield Difference("outcome", expect["outcome"], assessment.outcome.value, assessment.says)
     if "policy" in expect and assessment.policy != expect["policy"]:
         yield Difference("policy", expect["policy"], assessment.policy, assessment.says)
+    if "adding" in expect and sorted(expect["adding"]) != sorted(assessment.adding):
+        yield Difference("adding", expect["adding"], list(assessment.adding), assessment.says)
     yield from _visits_differ(expect.get("visits", {}), assessment)
     results = {result.id: result for result in assessment.criteria}
     for name, wanted in expect.get("criteria", {}).items():
