@@ -21,7 +21,7 @@ def escape(text: str) -> str:
     r"""Text that shows as it is written, in markdown and in HTML, on one line.
 
     >>> escape("<b>a|b*")
-    '&lt;b&gt;a\\\\|b\\\\*'
+    '&lt;b&gt;a\\|b\\*'
     """
     flat = _flat(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", flat)

@@ -125,7 +125,7 @@ def _without(concept: Mapping[str, Any], codes: set[str]) -> Json:
     """A concept without some codes, among its codings and its billing options."""
     result = dict(concept)
     if "coding" in result:
-        result["coding"] = [coding for coding in _dicts(result["coding"]) if coding.get("code") not in codes]
+        result["coding"] = [coding for coding in _dicts(result["coding"]) if not _is_one_of(coding, codes)]
         if not result["coding"]:
             del result["coding"]
     extensions = [e for e in _dicts(result.get("extension")) if not _bills(e, codes)]
@@ -141,7 +141,12 @@ def _bills(extension: Mapping[str, Any], codes: set[str]) -> bool:
         return False
     concept, coding = extension.get("valueCodeableConcept"), extension.get("valueCoding")
     codings = [*(_dicts(concept.get("coding")) if isinstance(concept, dict) else []), *_dicts([coding])]
-    return any(coding.get("code") in codes for coding in codings)
+    return any(_is_one_of(coding, codes) for coding in codings)
+
+
+def _is_one_of(coding: Json, codes: set[str]) -> bool:
+    code = coding.get("code")
+    return isinstance(code, str) and code in codes
 
 
 def _emptied(detail: Mapping[str, Any], resource: Mapping[str, Any], codes: set[str]) -> bool:

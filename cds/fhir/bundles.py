@@ -6,6 +6,7 @@ a lost answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -125,7 +126,8 @@ def _parse_bundle(bundle: _Bundle | _WholeBundle) -> Answer:
     problems: list[str] = []
     outcome: str | None = None
     matches = 0
-    for number, raw in enumerate(bundle.entry):
+    entries: Sequence[_Entry | msgspec.Raw] = bundle.entry
+    for number, raw in enumerate(entries):
         try:
             entry = raw if isinstance(raw, _Entry) else _ENTRY.decode(raw)
             if not memoryview(entry.resource).nbytes:
