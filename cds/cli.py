@@ -15,9 +15,12 @@ from typing import Any, ParamSpec
 
 import click
 from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
 from rich.table import Table
 
 from cds.authoring.cases import read_cases
+from cds.authoring.explain import markdown
 from cds.authoring.library import Authored, read_library
 from cds.authoring.mutate import mutate_policy
 from cds.authoring.run import Ran, run_case
@@ -111,22 +114,22 @@ def evaluation_json(assessments: tuple[Assessment, ...], today: date, cards_of: 
 def _show(assessment: Assessment) -> None:
     console = Console(highlight=False)
     console.print(
-        f"\n[bold]{assessment.order.label}[/] ({assessment.order.reference}), as of {assessment.as_of}",
+        f"\n[bold]{escape(assessment.order.label)}[/] ({escape(assessment.order.reference)}), as of {assessment.as_of}",
         soft_wrap=True,
     )
     console.print(f"Policy: {assessment.policy_title or 'none'} {assessment.policy_version or ''}")
-    console.print(f"[bold]{assessment.says}[/]")
+    console.print(f"[bold]{escape(assessment.says)}[/]")
     if not assessment.criteria:
         return
     table = Table("Criterion", "Result", "Found", show_lines=False)
     for result in assessment.criteria:
         style = _STYLES[result.result.value]
         name = f"{result.id}{' *' if result.required else ''}"
-        table.add_row(name, f"[{style}]{RESULT_WORDS[result.result]}[/]", result.says)
+        table.add_row(name, f"[{style}]{RESULT_WORDS[result.result]}[/]", escape(result.says))
     console.print(table)
     console.print("* required; the others advise")
     for sentence in assessment.would_change:
-        console.print(f"  - {sentence}")
+        console.print(f"  - {escape(sentence)}")
 
 
 @click.group()
@@ -230,3 +233,18 @@ def mutate_policies(policy_id: str | None, path: Path | None) -> None:
                 click.echo(f"    {hole.says} ({hole.where})")
     if found:
         sys.exit(2)
+
+
+@policy.command("explain")
+@click.argument("policy_id")
+@click.option("--path", type=click.Path(path_type=Path), default=None, help="A folder with more policies.")
+@click.option("--markdown", "raw", is_flag=True, help="Print the markdown itself.")
+@_said_plainly
+def explain_policy(policy_id: str, path: Path | None, *, raw: bool) -> None:
+    """Tell a policy in plain sentences: whom it is for, what it asks, its figures and where they come from."""
+    named = next(each for each in policies_or_named(path, policy_id) if each.id == policy_id)
+    text = markdown(named, packaged())
+    if raw:
+        click.echo(text, nl=False)
+    else:
+        Console(width=min(Console().width, 110)).print(Markdown(text))

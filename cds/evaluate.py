@@ -54,11 +54,13 @@ def evaluate_bundle(
 def read_bundle(path: Path) -> tuple[Resource, ...]:
     """The entries of a Bundle file."""
     try:
-        answer = parse_answer(path.read_bytes())
+        answer = parse_answer(path.read_bytes().decode("utf-8-sig").encode())
     except OSError as problem:
         raise UnreadableFile(
             f"The file cannot be read ({type(problem).__name__})", where=str(path), remedy="Check the path"
         ) from None
+    except UnicodeDecodeError:
+        raise UnreadableFile("The file is not UTF-8 text", where=str(path), remedy="Save it as UTF-8") from None
     except ValueError as problem:
         raise UnreadableFile(
             f"This is no FHIR Bundle: {problem}",

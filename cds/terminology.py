@@ -37,6 +37,7 @@ class ValueSet:
     words: re.Pattern[str] | None
     verified: bool = False
     kinds_by_word: Mapping[str, str] = field(default_factory=dict)
+    branches: tuple[tuple[str, str, str], ...] = ()
 
     def has_code(self, code: Code) -> bool:
         """Whether the code is listed, or lies in a listed branch."""
@@ -67,6 +68,10 @@ class ValueSet:
         """Whose work the concept is, where its code (or its words) tell."""
         for code in concept.codes:
             named = self.codes.get((code.system, code.code), {}).get("discipline")
+            named = named or next(
+                (who for system, start, who in self.branches if system == code.system and code.code.startswith(start)),
+                None,
+            )
             if named:
                 return Discipline(named)
         return None
@@ -335,6 +340,11 @@ class Terminology:
                 words=_pattern(data.get("words") or ()),
                 verified=bool(data.get("verified", False)),
                 kinds_by_word=dict(data.get("kinds-by-word") or {}),
+                branches=tuple(
+                    (entry["system"], str(entry["prefix"]), entry["discipline"])
+                    for entry in data.get("prefixes") or ()
+                    if "discipline" in entry
+                ),
             )
         return sets
 
@@ -361,6 +371,8 @@ class Terminology:
                 words[name] = pattern
             codes |= {(code["system"], str(code["code"])): name for code in side.get("qualifiers") or ()}
             marks |= {str(mark): name for mark in side.get("icd10-characters") or ()}
+        sites = [site for entry in data["regions"] for site in entry.get("body-sites") or () if "side" in site]
+        codes |= {(site["system"], str(site["code"])): str(site["side"]) for site in sites}
         return regions, words, codes, marks
 
     def _load_instruments(self) -> dict[str, Instrument]:

@@ -51,5 +51,5 @@ def parse_period(start: Days | None, end: Days | None) -> Days | None:
     """The days from a period's start to its end; None where it has neither."""
     if start is None and end is None:
         return None
-    text = f"{start or '…'} to {end or '…'}"
+    text = str(start) if start == end else f"{start or '…'} to {end or '…'}"
     return Days(start.first if start else None, end.last if end else None, start.zone if start else None, text)
