@@ -15,12 +15,10 @@ from typing import Any, ParamSpec
 
 import click
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
 from cds.authoring.cases import read_cases
-from cds.authoring.explain import markdown
 from cds.authoring.library import Authored, read_library
 from cds.authoring.mutate import mutate_policy
 from cds.authoring.run import Ran, run_case
@@ -233,18 +231,3 @@ def mutate_policies(policy_id: str | None, path: Path | None) -> None:
                 click.echo(f"    {hole.says} ({hole.where})")
     if found:
         sys.exit(2)
-
-
-@policy.command("explain")
-@click.argument("policy_id")
-@click.option("--path", type=click.Path(path_type=Path), default=None, help="A folder with more policies.")
-@click.option("--markdown", "raw", is_flag=True, help="Print the markdown itself.")
-@_said_plainly
-def explain_policy(policy_id: str, path: Path | None, *, raw: bool) -> None:
-    """Tell a policy in plain sentences: whom it is for, what it asks, its figures and where they come from."""
-    named = next(each for each in policies_or_named(path, policy_id) if each.id == policy_id)
-    text = markdown(named, packaged())
-    if raw:
-        click.echo(text, nl=False)
-    else:
-        Console(width=min(Console().width, 110)).print(Markdown(text))
