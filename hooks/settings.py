@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cds.errors import SettingsError
@@ -100,11 +100,17 @@ class Settings:
 
 def _is_plain_loopback(url: str) -> bool:
     """Whether a URL is a base on this machine: no user, query or fragment, into which searches would be written."""
+    parts = _split(url)
+    return parts is not None and parts.hostname in LOOPBACK and "@" not in parts.netloc and not set("?#") & set(url)
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of an http or https URL; None where it is none."""
     try:
         parts = urlsplit(url)
-        return parts.hostname in LOOPBACK and "@" not in parts.netloc and not set("?#") & set(url)
     except ValueError:
-        return False
+        return None
+    return parts if parts.scheme in ("http", "https") and parts.hostname else None
 
 
 def _refuse(name: str, what: str, remedy: str) -> SettingsError:
@@ -117,14 +123,13 @@ def _list(given: Mapping[str, str], name: str, separator: str = ",") -> list[str
 
 def _url(given: Mapping[str, str], name: str, default: str) -> str:
     url = given.get(name, default).rstrip("/")
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if _split(url) is None:
         raise _refuse(name, "is no URL", "Write it like https://cds.example.org")
     return url
 
 
 def _check_server(url: str, *, production: bool) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if (parts := _split(url)) is None:
         raise _refuse("FHIR_SERVERS", "holds something that is no URL", "Separate base URLs by commas")
     if parts.scheme == "http" and (production or parts.hostname not in LOOPBACK):
         raise _refuse("FHIR_SERVERS", f"names {parts.hostname} over plain http", "Use https; tokens are sent there")

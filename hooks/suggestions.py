@@ -66,12 +66,10 @@ def remove_lines(order: Order, codes: Sequence[str], new_id: NewId) -> Json:
     wanted = set(codes)
     if isinstance(resource.get("code"), dict):
         resource["code"] = _without(resource["code"], wanted)
-    details = [_without(detail, wanted) for detail in _dicts(resource.get("orderDetail"))]
-    kept = [
-        detail
-        for detail in details
-        if detail.get("coding") or (detail.get("text") and not _emptied(detail, resource, wanted))
-    ]
+    sent = _dicts(resource.get("orderDetail"))
+    left = [(_without(detail, wanted), detail) for detail in sent]
+    # A detail goes with its last code; one that never had a code is somebody's words, and stays.
+    kept = [detail for detail, before in left if detail.get("coding") or not before.get("coding")]
     if kept:
         resource["orderDetail"] = kept
     else:
@@ -147,8 +145,3 @@ def _bills(extension: Mapping[str, Any], codes: set[str]) -> bool:
 def _is_one_of(coding: Json, codes: set[str]) -> bool:
     code = coding.get("code")
     return isinstance(code, str) and code in codes
-
-
-def _emptied(detail: Mapping[str, Any], resource: Mapping[str, Any], codes: set[str]) -> bool:
-    """Whether a detail that is left with its text only was one of the lines taken off."""
-    return bool(detail.get("text")) and not detail.get("coding") and bool(codes) and bool(resource)

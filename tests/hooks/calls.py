@@ -37,7 +37,7 @@ def resources(name: str = "f000") -> list[Json]:
 
 
 def is_draft(resource: Json) -> bool:
-    return resource["resourceType"] == "ServiceRequest" and resource["status"] == "draft"
+    return (resource["resourceType"], resource.get("status")) == ("ServiceRequest", "draft")
 
 
 def draft(name: str = "f000", **changes: Any) -> Json:
