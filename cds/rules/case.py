@@ -77,13 +77,20 @@ class Case:
         # A later note counts too: it tells of earlier therapy, and all it can do is to leave the count in doubt.
         return tuple(note.source for note in self.record.documents if phrases.told_in(note.text))
 
+    def _notes_unread(self) -> tuple[str, ...]:
+        """Why notes may tell of earlier therapy that nobody could read, where no visit is on file either."""
+        looked_for = self.policy.episode.told_in is not None and not self.spell.visits
+        return self.doubts(Fact.DOCUMENTS) if looked_for else ()
+
     @cached_property
     def visits(self) -> VisitCount:
         """The visits of the episode, as numbers."""
         count = count_visits(self.order, self.record, self.spell, self.as_of)
-        if not self.told_only:
+        unread = self._notes_unread()
+        if not self.told_only and not unread:
             return count
         reason = f"notes tell of therapy whose visits are not on file ({', '.join(self.told_only[:2])})"
+        reason = reason if self.told_only else f"notes that may tell of earlier therapy: {unread[0]}"
         unsure = Span(count.completed.low, None)
         total = None if count.requested is None else unsure.plus(count.requested)
         return replace(count, completed=unsure, total=total, complete=False, doubts=(*count.doubts, reason))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import date, timedelta
 
-from cds.model import Condition, Fact, add_months
+from cds.model import Condition, Days, Fact, add_months
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, listed
@@ -22,7 +22,7 @@ def no_active_condition(case: Case, params: Params) -> Finding:
     """
     sets = [case.terms.valueset(name) for name in params["sets"]]
     present, possible = _found(case, sets, params)
-    names = listed((valueset.title.lower() for valueset in sets), "or")
+    names = "; ".join(valueset.title[:1].lower() + valueset.title[1:] for valueset in sets)
     for valueset in sets:
         for reason in case.order.reasons:
             if valueset.matches(reason) and not params.get("new-only"):
@@ -36,7 +36,7 @@ def no_active_condition(case: Case, params: Params) -> Finding:
         return unknown(says, [f"the clinical status of {labels}"], [source for _, source in possible])
     if doubts := case.doubts(Fact.CONDITIONS):
         return unknown(f"conditions could not be read in full: {because(doubts)}", ["the patient's problem list"])
-    return met(f"no {names} is active on file")
+    return met(f"none active on file: {names}")
 
 
 Labelled = list[tuple[str, str]]
@@ -77,23 +77,30 @@ def symptoms_for(case: Case, params: Params) -> Finding:
         return unknown("the policy states no duration for this date", ["the policy's figure"])
     mark = case.as_of - timedelta(days=figure) if days else add_months(case.as_of, -figure)
     length = f"{figure} {'days' if days else 'months'}"
-    dated = [(c.onset, c) for c in _treated(case, params) if c.onset is not None and c.onset.first is not None]
-    began = [(onset, c, onset.within(None, mark)) for onset, c in dated]
+    treated = _treated(case, params)
+    dated = [(c.onset, c) for c in treated if c.onset is not None and c.onset.first is not None]
+    began = [(onset, c, onset.within(None, mark)) for onset, c in sorted(dated, key=lambda pair: _earliest(*pair))]
     for onset, condition, long_enough in began:
         if long_enough:
-            return met(f"{condition.concept.label} since {onset}, {length} or longer", [condition.source])
-    if any(long_enough is None for _, _, long_enough in began):
-        return unknown(f"the onset is dated only {began[0][0]}", ["the day of onset"], [c.source for _, c, _ in began])
+            return met(f"{condition.concept.label} since {onset}, {length} or more", [condition.source])
+    if vague := [(onset, c) for onset, c, long_enough in began if long_enough is None]:
+        onset, condition = vague[0]
+        says = f"the onset of {condition.concept.label} is dated only {onset}"
+        return unknown(says, ["the day of onset"], [c.source for _, c in vague])
     doubts = case.doubts(Fact.CONDITIONS)
     if not began or doubts:
         why = f" ({because(doubts)})" if doubts else ""
         return unknown(f"no onset of the condition is on file{why}", ["the date on which the symptoms began"])
     onset, condition, _ = began[0]
     return not_met(
-        f"{condition.concept.label} since {onset}, shorter than {length}",
+        f"{condition.concept.label} since {onset}, less than {length}",
         [condition.source],
         [f"met when the symptoms have lasted {length}"],
     )
+
+
+def _earliest(onset: Days, condition: Condition) -> tuple[date, str]:
+    return onset.first or date.min, condition.source
 
 
 def _treated(case: Case, params: Params) -> list[Condition]:
@@ -120,4 +127,4 @@ def reason_not_in(case: Case, params: Params) -> Finding:
         return not_met(f"the order's reason is {title}: {listed(found)}", [case.order.reference])
     if not case.order.reasons:
         return unknown("the order names no reason", ["the diagnosis that the order is for"])
-    return met(f"the order's reasons are not {title}", [case.order.reference])
+    return met(f"none of the order's reasons is among: {title}", [case.order.reference])

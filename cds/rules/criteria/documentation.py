@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
-from cds.model import Days, Fact, Statement, add_months
+from cds.model import Concept, Days, Fact, Statement, add_months
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, listed
 from cds.rules.finding import Finding, met, not_met, unknown
 from cds.terminology import ValueSet
 
-_NO = frozenset(("no", "false", "n", "absent", "negative", "none"))
+# Answers that deny, and those that are no answer: words, HL7 yes/no and null flavours, and SNOMED CT codes.
+_NO = frozenset(("no", "false", "n", "absent", "negative", "none", "373067005", "2667000", "260385009"))
+_NO_ANSWER = frozenset(("unknown", "not asked", "unk", "asku", "nask", "261665006", "asked-unknown", "not-asked"))
 
 
 @kind("exercise-prescribed", Fact.PLANS, Fact.STATEMENTS)
@@ -24,7 +27,7 @@ def exercise_prescribed(case: Case, params: Params) -> Finding:
         found |= {
             c.code: statement.source
             for c in statement.concept.codes
-            if c.code in labels and statement.value is not None
+            if c.code in labels and statement.value is not None and statement.day.within(None, case.as_of) is not False
         }
     for plan in case.record.plans:
         found |= dict.fromkeys(plan.exercise & labels.keys(), plan.source)
@@ -50,43 +53,61 @@ def exercise_prescribed(case: Case, params: Params) -> Finding:
 
 @kind("stated", Fact.STATEMENTS)
 def stated(case: Case, params: Params) -> Finding:
-    """Whether somebody stated something of the set in structured form.
+    """Whether somebody stated something of the set in structured form; the latest word on each question holds.
 
     Silence is unknown; only `when-absent: not-met`, for criteria that ask for the statement itself, makes
     it not met, and only after a whole search.
     """
-    told = _told(case, params)
+    latest = _latest(case, params)
     title = _title(case, params)
-    if told:
-        latest = told[-1]
-        says = f"{latest.concept.label}: {_value(latest)} ({latest.day})"
-        return (not_met if _denied(latest) else met)(says, [latest.source])
     doubts = case.doubts(Fact.STATEMENTS)
     wanted = f"a recorded statement: {title}"
+    why = f" ({because(doubts)})" if doubts else ""
+    yes = [s for s in latest if not _denied(s)]
+    agreed = [s for s in yes if not any(_denied(other) and _asks(s) == _asks(other) for other in latest)]
+    if doubts and latest:
+        return unknown(f"{_tell(latest[-1])}; a later statement may be on file{why}", [wanted], _sources(latest))
+    if agreed:
+        return met("; ".join(map(_tell, agreed)), _sources(agreed))
+    if yes:
+        says = f"{yes[-1].concept.label}: both yes and no are recorded ({yes[-1].day})"
+        return unknown(says, ["which of the two statements holds"], _sources(latest))
+    if latest:
+        return not_met(_tell(latest[-1]), _sources(latest[-1:]))
     if doubts or params.get("when-absent") != "not-met":
-        return unknown(f"{title} is not recorded" + (f" ({because(doubts)})" if doubts else ""), [wanted])
-    return not_met(f"{title} is not recorded", change=[f"met if it is recorded: {title}"])
+        return unknown(f"not recorded: {title}{why}", [wanted])
+    return not_met(f"not recorded: {title}", change=[f"met if it is recorded: {title}"])
 
 
 @kind("not-stated", Fact.STATEMENTS, Fact.CONDITIONS)
 def not_stated(case: Case, params: Params) -> Finding:
-    """Whether nobody stated, and no active condition says, something of the set.
+    """Whether nobody stated, and no active condition says, something of the set; the latest word holds.
 
-    Silence is met, or unknown where the policy wants it said (`when-absent: unknown`).
+    Silence is met; with `when-absent: unknown`, each statement of the set has to be denied.
     """
     wanted = case.terms.valueset(params["set"])
     title = _title(case, params)
-    said = [s for s in _told(case, params) if not _denied(s)]
+    latest = _latest(case, params)
+    said = [s for s in latest if not _denied(s)]
     active = [c for c in case.record.conditions if c.active is not False and wanted.matches(c.concept)]
     if said or active:
         labels = [s.concept.label for s in said] + [c.concept.label for c in active]
         sources = [s.source for s in said] + [c.source for c in active]
         return not_met(f"on file: {listed(dict.fromkeys(labels))}", sources, facts={"conditions": labels})
-    doubts = case.doubts(Fact.STATEMENTS, Fact.CONDITIONS)
-    if doubts or (params.get("when-absent") == "unknown" and not _told(case, params)):
-        why = f" ({because(doubts)})" if doubts else ""
-        return unknown(f"nothing is recorded either way: {title}{why}", [f"a recorded statement: {title}"])
-    return met(f"nothing on file says: {title}")
+    if doubts := case.doubts(Fact.STATEMENTS, Fact.CONDITIONS):
+        says = f"whether this is on file could not be read in full: {title} ({because(doubts)})"
+        return unknown(says, [f"a recorded statement: {title}"])
+    if params.get("when-absent") == "unknown" and (silent := _not_asked(wanted, latest)):
+        says = f"not recorded either way: {listed(silent, 'or')}"
+        return unknown(says, [f"a recorded statement, yes or no: {each}" for each in silent], _sources(latest))
+    return met(f"nothing on file says: {title}", _sources(latest))
+
+
+def _not_asked(wanted: ValueSet, latest: Sequence[Statement]) -> list[str]:
+    """The statements of a set to which nobody gave an answer."""
+    answered = {(code.system, code.code) for statement in latest for code in statement.concept.codes}
+    labels = [str(entry.get("label", key[1])) for key, entry in wanted.codes.items() if key not in answered]
+    return [label[:1].lower() + label[1:] for label in labels]
 
 
 @kind("document-on-file", Fact.DOCUMENTS, Fact.IMAGING)
@@ -117,6 +138,7 @@ def _on_file(case: Case, params: Params, dated: list[tuple[Days, str]], facts: t
     if months is None:
         return unknown("the policy states no window for this date", ["the policy's figure"])
     since = add_months(case.as_of, -months)
+    dated = sorted(dated, key=lambda item: (item[0].first or date.min, item[1]))
     recent = [(day, source) for day, source in dated if day.within(since, case.as_of)]
     if recent:
         return met(f"{title}: on file, {recent[-1][0]}", [source for _, source in recent])
@@ -125,7 +147,8 @@ def _on_file(case: Case, params: Params, dated: list[tuple[Days, str]], facts: t
         return unknown(f"{wanted}: on file, but its date is not exact", [f"the day of {title}"], maybe)
     if doubts := case.doubts(*facts):
         return unknown(f"{wanted} was not seen: {because(doubts)}", [wanted])
-    return not_met(f"{wanted}: none on file", [s for _, s in dated[-1:]], [f"met if it is on file: {wanted}"])
+    last = f" (the last is of {dated[-1][0]})" if dated else ""
+    return not_met(f"{wanted}: none on file{last}", [s for _, s in dated[-1:]], [f"met if it is on file: {wanted}"])
 
 
 def _title(case: Case, params: Params) -> str:
@@ -133,23 +156,69 @@ def _title(case: Case, params: Params) -> str:
     return title[:1].lower() + title[1:]
 
 
-def _told(case: Case, params: Params) -> list[Statement]:
-    """Statements of the set, by what was asked or by what was answered, oldest first."""
+def _latest(case: Case, params: Params) -> list[Statement]:
+    """The latest word on each question of the set, oldest first; more than one where a day has several."""
     wanted = case.terms.valueset(params["set"])
     told = [
         s
         for s in case.record.statements
-        if s.day.within(None, case.as_of) is not False
-        and (wanted.matches(s.concept) or (s.value_concept is not None and wanted.matches(s.value_concept)))
+        if s.day.within(None, case.as_of) is not False and _says(wanted, s) and not _unanswered(s)
     ]
-    return sorted(told, key=lambda s: s.day.first or date.min)
+    newest: dict[frozenset[str], date] = {}
+    for statement in told:
+        newest[_asks(statement)] = max(_day(statement), newest.get(_asks(statement), date.min))
+    last = [s for s in told if _day(s) == newest[_asks(s)]]
+    return sorted(last, key=lambda s: (_day(s), s.source))
+
+
+def _says(wanted: ValueSet, statement: Statement) -> bool:
+    """Whether a statement is of the set: by what was asked, or by what was answered.
+
+    Where the set says of a code that the value tells, the question alone says nothing.
+    """
+    entries = [wanted.codes.get((code.system, code.code), {}) for code in statement.concept.codes]
+    value = statement.value_concept
+    if value is not None and (any(map(wanted.has_code, value.codes)) or _affirms(wanted, value)):
+        return True
+    if any(entry.get("value-tells") for entry in entries):
+        return False
+    return any(map(wanted.has_code, statement.concept.codes)) or _affirms(wanted, statement.concept)
+
+
+def _affirms(wanted: ValueSet, concept: Concept) -> bool:
+    """Whether the words of a concept say it without denying it: `not pregnant` does not say `pregnant`."""
+    return any(wanted.told_in(text) for text in (concept.text, *(code.display for code in concept.codes)) if text)
+
+
+def _asks(statement: Statement) -> frozenset[str]:
+    """What a statement is about, so that a later one on the same is known as such."""
+    return frozenset(code.code for code in statement.concept.codes) or frozenset((statement.concept.text,))
+
+
+def _day(statement: Statement) -> date:
+    return statement.day.first or date.min
+
+
+def _sources(statements: Sequence[Statement]) -> list[str]:
+    return [statement.source for statement in statements]
+
+
+def _answer(statement: Statement) -> set[str]:
+    """The answer as words and codes, in small letters."""
+    codes = statement.value_concept.codes if statement.value_concept else ()
+    words = (str(statement.value), *(part for code in codes for part in (code.code, code.display)))
+    return {word.strip().lower() for word in words if word}
 
 
 def _denied(statement: Statement) -> bool:
-    return statement.value is False or str(statement.value).strip().lower() in _NO
+    return statement.value is False or bool(_answer(statement) & _NO)
 
 
-def _value(statement: Statement) -> str:
-    if statement.value is None or statement.value is True:
-        return "yes"
-    return "no" if statement.value is False else str(statement.value)
+def _unanswered(statement: Statement) -> bool:
+    return bool(_answer(statement) & _NO_ANSWER)
+
+
+def _tell(statement: Statement) -> str:
+    """`Sleep disturbed by pain: yes (2025-09-03)`."""
+    said = "yes" if statement.value in (None, True) else "no" if statement.value is False else str(statement.value)
+    return f"{statement.concept.label}: {said} ({statement.day})"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 from cds.model import Concept, Days, Fact, Site, add_months
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
@@ -37,22 +40,37 @@ def imaging_on_file(case: Case, params: Params) -> Finding:
     if months is None or least is None:
         return unknown("the policy states no window for this date", ["the policy's figure"])
     since = add_months(case.as_of, -months)
-    title = case.terms.valueset(params["set"]).title.lower()
-    found = pictures(case, params)
-    recent = [source for day, source in found if day.within(since, case.as_of)]
+    title = case.terms.valueset(params["set"]).title
+    title = title[:1].lower() + title[1:]
+    found = sorted(pictures(case, params), key=lambda picture: (picture[0].first or date.min, picture[1]))
+    recent = [(day, source) for day, source in found if day.within(since, case.as_of)]
     maybe = [source for day, source in found if day.within(since, case.as_of) is None]
     every = [source for _, source in found]
-    if recent and len(found) >= least:
-        return met(
-            f"{plural(len(found), 'study')} of {title} on file, the latest since {since}".replace("studys", "studies"),
-            every,
-        )
-    says = f"{title}: {len(found)} on file, {len(recent)} since {since}; {least} wanted, the latest since {since}"
+    sets, most = _sets([day for day, _ in found])
+    if recent and sets >= least:
+        how_many = f"{plural(sets, 'set')}, the latest of" if least > 1 else "on file,"
+        return met(f"{title}: {how_many} {recent[-1][0]}", every)
+    newest = f", the latest of {found[-1][0]}" if found else ""
+    says = f"{title}: {plural(sets, 'set')} on file{newest}; {_wanted(least, since)}"
     if doubts := case.doubts(Fact.IMAGING):
         return unknown(f"{says}; imaging could not be read in full: {because(doubts)}", [title], every)
-    if maybe and len(found) >= least:
-        return unknown(says, ["the exact day of the study"], every)
-    return not_met(says, every, [f"met if {title} since {since} is on file"])
+    if (recent or maybe) and most >= least:
+        return unknown(says, ["the exact day of each study"], every)
+    more = least - sets if recent else max(1, least - sets)
+    change = f"met if {plural(more, 'more set' if sets else 'set')} of {title} {'is' if more == 1 else 'are'} on file"
+    return not_met(says, every, [change if recent else f"{change}, taken since {since}"])
+
+
+def _wanted(least: int, since: date) -> str:
+    return f"one since {since} is wanted" if least == 1 else f"{least} are wanted, the latest since {since}"
+
+
+def _sets(days: Sequence[Days]) -> tuple[int, int]:
+    """Fewest and most sets: what was taken on one day, and told as study, report and procedure, is one set."""
+    exact = {day.exact for day in days if day.exact is not None}
+    vague = [day for day in days if day.exact is None]
+    apart = any(not any(day.within_reach(known) for known in exact) for day in vague)
+    return len(exact) + apart, len(exact) + len(vague)
 
 
 def is_of_region(case: Case, concept: Concept) -> bool:

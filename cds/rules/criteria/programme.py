@@ -10,19 +10,24 @@ from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, plural
 from cds.rules.finding import Finding, met, not_applicable, not_met, unknown
 
+_BETTER = "met if a reduction of work restrictions is on file"
+
 
 @kind("programme-volume", Fact.AMOUNTS)
 def programme_volume(case: Case, params: Params) -> Finding:
     """Whether the days asked for lie between `least` and `most`; units a day are told, never turned into visits."""
     least, most = case.number(params["least"]), case.number(params["most"])
-    days = case.order.requested.exact if case.order.requested else None
-    if days is None or least is None or most is None:
+    days = case.order.requested
+    if days is None or days.high is None or least is None or most is None:
         return unknown("the number of programme days is not known", ["the number of programme days"])
-    told, sources = _units(case, params, days)
-    says = f"{plural(days, 'programme day')} ({least} to {most} usual){told}"
-    if least <= days <= most:
-        return met(says, [case.order.reference, *sources])
-    return not_met(says, [case.order.reference, *sources], [f"met if the order asks for {least} to {most} days"])
+    told, sources = _units(case, params, days.high)
+    says = f"{days} programme day{'' if days.exact == 1 else 's'} ({least} to {most} are usual){told}"
+    evidence = [case.order.reference, *sources]
+    if least <= days.low and days.high <= most:
+        return met(says, evidence)
+    if days.high < least or days.low > most:
+        return not_met(says, evidence, [f"met if the order asks for {least} to {most} days"])
+    return unknown(says, ["one number of programme days instead of the range"], evidence)
 
 
 def _units(case: Case, params: Params, days: int) -> tuple[str, list[str]]:
@@ -30,8 +35,9 @@ def _units(case: Case, params: Params, days: int) -> tuple[str, list[str]]:
     wanted = case.terms.valueset(params["set"])
     minutes = {code: float(entry["minutes"]) for (_, code), entry in wanted.codes.items() if "minutes" in entry}
     listed = {code for _, code in wanted.codes}
-    lines = [line for line in case.record.claim_lines if line.proposed and line.code in listed and line.units]
-    parts = [f"{line.code} {line.units:g} units, {(line.units or 0) / max(days, 1):.1f} a day" for line in lines]
+    proposed = [line for line in case.record.claim_lines if line.proposed and line.code in listed and line.units]
+    lines = [line for line in proposed if line.source in case.order.supporting] or proposed
+    parts = [f"{line.code}: {line.units:g} units, {(line.units or 0) / max(days, 1):.1f} a day" for line in lines]
     total = sum((line.units or 0) * minutes[line.code] for line in lines if line.code in minutes)
     hours = f"; {total / 60:g} h of timed group sessions in all" if total else ""
     told = f"; {'; '.join(parts)}{hours}" if parts else ""
@@ -52,9 +58,11 @@ def within_authorization(case: Case, params: Params) -> Finding:
     planned = _last_planned(case)
     if planned is None:
         return unknown("the last planned visit is not dated", ["the last day of the order"], [latest.reference])
-    says = f"last planned day {planned}; authorization {latest.period.first} holds until {last}"
+    says = f"the last planned day is {planned}; the authorization of {latest.period.first} holds until {last}"
     if planned <= last:
         return met(says, [latest.reference])
+    if doubts := case.doubts(Fact.AUTHORIZATIONS):
+        return unknown(f"{says}; a later one may be on file: {because(doubts)}", ["the latest authorization"])
     return not_met(says, [latest.reference], [f"met if the last visit is planned by {last}"])
 
 
@@ -82,22 +90,29 @@ def ordered_by(case: Case, params: Params) -> Finding:
 
 @kind("goals-stated", Fact.GOALS, Fact.PLANS)
 def goals_stated(case: Case, params: Params) -> Finding:
-    """Whether the order, its plan or the record states at least `count` open treatment goals."""
+    """Whether the order, or its plan of care, names at least `count` treatment goals.
+
+    The plan is the one that the order names, else an active plan of therapy. A goal that only stands in the
+    record, without a link, may be about anything.
+    """
     least = case.number(params["count"])
-    named = {
-        *case.order.goals,
-        *(goal for plan in case.record.plans if plan.source in case.order.plans for goal in plan.goals),
-    }
-    goals = [goal for goal in case.record.goals if goal.source in named or goal.open]
-    sources = [goal.source for goal in goals]
     if least is None:
         return unknown("the policy states no number for this date", ["the policy's figure"])
+    plans = [plan for plan in case.record.plans if plan.source in case.order.plans]
+    plans = plans or [plan for plan in case.record.plans if plan.active and plan.timings]
+    named = {*case.order.goals, *(goal for plan in plans for goal in plan.goals)}
+    goals = [goal for goal in case.record.goals if goal.source in named]
+    sources = [goal.source for goal in goals]
     if len(goals) >= least:
-        return met(f"{plural(len(goals), 'treatment goal')} stated", sources)
-    if doubts := case.doubts(Fact.GOALS):
+        verb = "is" if len(goals) == 1 else "are"
+        return met(f"{plural(len(goals), 'treatment goal')} {verb} named by the order or its plan of care", sources)
+    if doubts := case.doubts(Fact.GOALS, Fact.PLANS):
         return unknown(f"goals could not be read in full: {because(doubts)}", ["the treatment goals"], sources)
-    change = [f"met if {plural(least, 'treatment goal')} {'is' if least == 1 else 'are'} recorded"]
-    return not_met(f"{plural(len(goals), 'treatment goal')} stated, {least} wanted", sources, change)
+    loose = [goal.source for goal in case.record.goals if goal.open and goal.source not in named]
+    other = f"; {plural(len(loose), 'open goal')} on file without a link to them" if loose else ""
+    count = "no treatment goal" if not goals else plural(len(goals), "treatment goal")
+    change = f"met if the order or its plan of care names {plural(least, 'treatment goal')}"
+    return not_met(f"the order and its plan of care name {count}{other}", [*sources, *loose], [change])
 
 
 @kind("work-status-improved", Fact.STATEMENTS)
@@ -109,30 +124,34 @@ def work_status_improved(case: Case, params: Params) -> Finding:
         if "rank" in entry
     }
     told = [(rank, s) for s in _work_statuses(case) if (rank := _rank(s, ranks)) is not None]
+    doubts = case.doubts(Fact.STATEMENTS)
     if not told:
-        doubts = case.doubts(Fact.STATEMENTS)
         if doubts or params.get("when-absent") != "not-met":
             return unknown("no work status is on file", ["the work status, before and now"])
-        return not_met("no work status is on file", change=["met if a change of work status is recorded"])
-    (rank, latest), before = told[-1], [r for r, _ in told[:-1]]
+        return not_met("no work status is on file", change=["met if a reduction of work restrictions is on file"])
+    newest = [(rank, s) for rank, s in told if s.day.last == told[-1][1].day.last]
+    (rank, latest), before = newest[-1], [pair for pair in told if pair not in newest]
     says = f"work status on {latest.day}: {latest.value}"
-    if before and rank < before[-1]:
-        return met(f"{says}, better than before", [s.source for _, s in told[-2:]])
-    if before and rank > before[-1]:
-        return not_met(f"{says}, worse than before", [s.source for _, s in told[-2:]], [_better(says)])
-    if rank == max(ranks.values()):
-        return not_met(says, [latest.source], [_better(says)])
-    return unknown(f"{says}; nothing to compare it with", ["an earlier work status"], [latest.source])
-
-
-def _better(says: str) -> str:
-    return f"met if the record shows a reduction of work restrictions ({says})"
+    if len({rank for rank, _ in newest}) > 1:
+        return unknown(
+            f"several work statuses are of {latest.day}", ["which of them holds"], [s.source for _, s in newest]
+        )
+    sources = [s.source for _, s in (*before[-1:], (rank, latest))]
+    if doubts:
+        return unknown(f"{says}; a later one may be on file: {because(doubts)}", ["the latest work status"], sources)
+    if before and rank < before[-1][0]:
+        return met(f"{says}, better than {before[-1][1].value} on {before[-1][1].day}", sources)
+    if before and rank > before[-1][0]:
+        return not_met(f"{says}, worse than {before[-1][1].value} on {before[-1][1].day}", sources, [_BETTER])
+    if rank == max(ranks.values()) or before:
+        return not_met(says, sources, [_BETTER])
+    return unknown(f"{says}; nothing to compare it with", ["an earlier work status"], sources)
 
 
 def _work_statuses(case: Case) -> list[Statement]:
     asked = case.terms.valueset("work-status-questions")
     mine = [s for s in case.record.statements if asked.matches(s.concept) and s.day.within(None, case.as_of)]
-    return sorted(mine, key=lambda s: s.day.first or date.min)
+    return sorted(mine, key=lambda s: (s.day.first or date.min, s.source))
 
 
 def _rank(statement: Statement, ranks: dict[str, int]) -> int | None:
@@ -144,28 +163,36 @@ def _rank(statement: Statement, ranks: dict[str, int]) -> int | None:
 def plan_of_care_within(case: Case, params: Params) -> Finding:
     """Whether an active plan of care began, or was renewed, within the last `days`."""
     days = case.number(params["days"])
-    plans = [plan for plan in case.record.plans if plan.active and plan.period is not None]
     if days is None:
         return unknown("the policy states no number of days for this date", ["the policy's figure"])
     since = case.as_of - timedelta(days=days)
-    recent = [p for p in plans if p.period and _start(p.period).within(since, case.as_of)]
-    if recent:
-        return met(f"plan of care of {_start(recent[-1].period or Days(None, None))}", [recent[-1].source])
-    if case.spell.start is None and not plans:
-        return not_applicable("no visit yet: the plan of care comes with the evaluation")
+    active = [plan for plan in case.record.plans if plan.active and plan.period is not None]
+    plans = [plan for plan in active if plan.timings or plan.source in case.order.plans]
+    dated = sorted(((_start(plan.period), plan.source) for plan in plans if plan.period), key=_oldest_first)
+    if recent := [(start, source) for start, source in dated if start.within(since, case.as_of)]:
+        return met(f"the plan of care is of {recent[-1][0]}", [recent[-1][1]])
+    if maybe := [(start, source) for start, source in dated if start.within(since, case.as_of) is None]:
+        says = f"the plan of care is dated only {maybe[-1][0]}"
+        return unknown(says, ["the day of certification"], [source for _, source in maybe])
     if doubts := case.doubts(Fact.PLANS):
         return unknown(f"plans of care could not be read in full: {because(doubts)}", ["the plan of care"])
-    if not plans:
-        return unknown("no dated plan of care is on file", ["the plan of care with its date of certification"])
-    starts = [plan.period.first for plan in plans if plan.period and plan.period.first]
-    old = max(starts, default=None)
-    return not_met(
-        f"the plan of care is of {old}, before {since}", [plans[-1].source], ["met if the plan of care is recertified"]
-    )
+    begun = [(start, source) for start, source in dated if start.within(None, case.as_of)]
+    if begun:
+        says = f"the plan of care is of {begun[-1][0]}, more than {days} days ago"
+        return not_met(says, [begun[-1][1]], ["met if the plan of care is recertified"])
+    if case.spell.start is None and not case.doubts(Fact.VISITS):
+        return not_applicable("no visit yet: the plan of care comes with the evaluation")
+    return unknown("no dated plan of care is on file", ["the plan of care with its date of certification"])
+
+
+def _oldest_first(item: tuple[Days, str]) -> tuple[date, str]:
+    return item[0].first or date.min, item[1]
 
 
 def _start(period: Days) -> Days:
-    return Days(period.first, period.first)
+    """The day on which a period began; as vague as it was written."""
+    vague = bool(period.text) and " to " not in period.text and period.exact is None
+    return period if vague else Days(period.first, period.first)
 
 
 @kind("progress-report-within", Fact.DOCUMENTS, Fact.VISITS, Fact.PROCEDURES)
@@ -175,20 +202,35 @@ def progress_report_within(case: Case, params: Params) -> Finding:
     visits = case.spell.visits
     if figure is None:
         return unknown("the policy states no number of visits for this date", ["the policy's figure"])
+    reports = _reports(case, params)
+    doubts = case.doubts(Fact.VISITS)
     if len(visits) < figure:
-        return not_applicable(f"{plural(len(visits), 'treatment day')} so far; the report is due with the {figure}th")
+        so_far = f"{plural(len(visits), 'treatment day')} so far; a report is due every {figure}"
+        if doubts:
+            return unknown(f"{so_far}, and there may be more: {because(doubts)}", ["the treatment days in full"])
+        return not_applicable(so_far)
     since = visits[-figure].day
-    wanted = case.terms.valueset(params["set"])
-    reports = [(d.day.exact, d.source) for d in case.record.documents if wanted.matches(d.concept)]
-    sets = [case.terms.valueset(name) for name in params["sets"]]
-    reports += [(p.day.exact, p.source) for p in case.record.procedures if any(s.matches(p.concept) for s in sets)]
-    recent = sorted((day, source) for day, source in reports if day is not None and since <= day <= case.as_of)
+    recent = [(day, source) for day, source in reports if since <= day <= case.as_of]
+    if recent and doubts and recent[-1][0] < visits[-1].day:
+        says = f"progress was reported on {recent[-1][0]}; how many treatment days ago is not sure: {because(doubts)}"
+        return unknown(says, ["the treatment days in full"], [recent[-1][1]])
     if recent:
-        return met(f"progress reported on {recent[-1][0]}", [recent[-1][1]])
-    says = f"no progress report since {since}, {figure} treatment days ago"
-    if doubts := case.doubts(Fact.DOCUMENTS, Fact.VISITS, Fact.PROCEDURES):
-        return unknown(f"{says}: {because(doubts)}", ["the latest progress report"])
+        return met(f"progress was reported on {recent[-1][0]}", [recent[-1][1]])
+    says = f"no progress report in the last {figure} treatment days, since {since}"
+    if more := case.doubts(Fact.DOCUMENTS, Fact.VISITS, Fact.PROCEDURES):
+        return unknown(f"{says}: {because(more)}", ["the latest progress report"])
     return not_met(says, [s for v in visits[-1:] for s in v.sources], ["met if a progress report is written now"])
+
+
+def _reports(case: Case, params: Params) -> list[tuple[date, str]]:
+    """Notes, evaluations and re-evaluations with an exact day, oldest first."""
+    wanted = case.terms.valueset(params["set"])
+    sets = [case.terms.valueset(name) for name in params["sets"]]
+    codes = {code for valueset in sets for _, code in valueset.codes}
+    found = [(d.day.exact, d.source) for d in case.record.documents if wanted.matches(d.concept)]
+    found += [(p.day.exact, p.source) for p in case.record.procedures if any(s.matches(p.concept) for s in sets)]
+    found += [(visit.day, visit.sources[0]) for visit in case.spell.visits if visit.codes & codes]
+    return sorted((day, source) for day, source in found if day is not None)
 
 
 @kind("amount-below", Fact.AMOUNTS)
@@ -205,7 +247,7 @@ def amount_below(case: Case, params: Params) -> Finding:
         for line in case.record.claim_lines
         if not line.proposed
         and line.allowed is not None
-        and line.discipline in own
+        and (line.discipline is None or line.discipline in own)
         and line.day.within(first, case.as_of)
     ]
     if not lines:
@@ -214,8 +256,13 @@ def amount_below(case: Case, params: Params) -> Finding:
             ["the year's allowed charges, from claims"],
         )
     total = sum(line.allowed or 0 for line in lines)
+    sure = sum(line.allowed or 0 for line in lines if line.discipline is not None)
     says = f"${total:,.2f} of ${limit.value:,.0f} allowed so far in {case.as_of.year}"
     sources = list(dict.fromkeys(line.source for line in lines))
-    if total < limit.value:
-        return met(says, sources)
-    return not_met(f"{says}: above it, the KX modifier attests that more is necessary", sources)
+    if sure >= limit.value:
+        return not_met(f"{says}: above it, the KX modifier attests that more is necessary", sources)
+    if doubts := case.doubts(Fact.AMOUNTS):
+        return unknown(f"{says}; there may be more: {because(doubts)}", ["the year's allowed charges in full"], sources)
+    if total >= limit.value:
+        return unknown(f"{says}; not every charge says which discipline it is of", ["the discipline of each"], sources)
+    return met(says, sources)

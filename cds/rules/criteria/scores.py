@@ -7,7 +7,7 @@ from datetime import timedelta
 from cds.model import Fact, Measure
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
-from cds.rules.criteria.words import because
+from cds.rules.criteria.words import because, listed
 from cds.rules.finding import Finding, met, not_met, unknown
 
 
@@ -37,23 +37,33 @@ def _against(case: Case, params: Params, *, at_least: bool) -> Finding:
         if m.instrument == instrument.id and (part is None or m.subscale == part) and m.score is not None
     ]  # fmt: skip
     recent = [m for m in mine if m.day.within(since, case.as_of) and not m.preliminary]
+    doubts = case.doubts(Fact.MEASURES)
     if not recent:
-        doubts = case.doubts(Fact.MEASURES)
         seen = f" (the last is of {mine[-1].day})" if mine else ""
         why = f": {because(doubts)}" if doubts else ""
         return unknown(f"no {wanted} is on file{seen}{why}", [wanted], [s for m in mine[-1:] for s in m.sources])
-    return _weigh(case, recent[-1], label, mark.value, at_least=at_least)
+    latest = [m for m in recent if m.day.last == recent[-1].day.last]
+    found = [_weigh(case, measure, label, mark.value, at_least=at_least) for measure in latest]
+    says = found[-1].says
+    if len({finding.result for finding in found}) > 1:
+        told = listed(f"{measure.score:g}" for measure in latest)
+        says = f"{label} is {told} on {latest[-1].day}, and which of them holds is not recorded"
+        return unknown(says, [f"one {label} of {latest[-1].day}"], [s for m in latest for s in m.sources])
+    if doubts:  # the score that decides is the latest one, and there may be a later one that could not be read
+        says = f"{says}; a later score may be on file: {because(doubts)}"
+        return unknown(says, [wanted], latest[-1].sources, facts=found[-1].facts)
+    return found[-1]
 
 
 def _weigh(case: Case, latest: Measure, label: str, mark: float, *, at_least: bool) -> Finding:
     score = latest.score or 0.0
     band = _band(case, latest)
-    says = f"{label} {score:g} on {latest.day}{f', {band}' if band else ''}"
+    says = f"{label} {score:g}{f' ({band})' if band else ''} on {latest.day}"
     facts = {"score": score, "band": band, "instrument": latest.instrument}
     if at_least:
-        says = f"{says}; at least {mark:g} is asked for"
+        says = f"{says}; {mark:g} or more is asked for"
         return (met if score >= mark else not_met)(says, latest.sources, facts=facts)
-    says = f"{says}; below {mark:g} is asked for"
+    says = f"{says}; less than {mark:g} is asked for"
     return (met if score < mark else not_met)(says, latest.sources, facts=facts)
 
 

@@ -17,10 +17,10 @@ Tried = tuple[Concept, Days, str]
 
 
 def _tried(case: Case, wanted: ValueSet) -> list[Tried]:
-    """Medicines, procedures and visits of the set, begun by the evaluation date, oldest first."""
+    """Medicines and procedures of the set that may have begun by the evaluation date, oldest first."""
     found: list[Tried] = [(t.concept, t.day, t.source) for t in case.record.treatments]
     found += [(p.concept, p.day, p.source) for p in case.record.procedures]
-    inside = [(c, d, s) for c, d, s in found if wanted.matches(c) and d.first is not None and d.first <= case.as_of]
+    inside = [(c, d, s) for c, d, s in found if wanted.matches(c) and (d.first is None or d.first <= case.as_of)]
     return sorted(inside, key=lambda item: (item[1].first or date.min, item[2]))
 
 
@@ -36,38 +36,33 @@ def treated_for(case: Case, params: Params) -> Finding:
     mark = case.as_of - timedelta(days=figure)
     tried = _tried(case, wanted)
     title = wanted.title.lower()
-    sources = [source for _, _, source in tried]
-    if tried:
-        concept, days, source = tried[0]
-        lasted = (case.as_of - days.first).days if days.first else 0
-        says = f"{title} since {days.first}, {plural(lasted, 'day')} ({concept.label})"
-        began = (
-            Days(days.first, days.first)
-            if days.exact or (days.first and days.last and days.first != days.last)
-            else days
-        )
-        if _sure_start(days).within(None, mark):
-            return met(says, [source])
-        if _sure_start(days).within(None, mark) is None:
-            return unknown(f"{title} began {began}", ["the day on which it began"], [source])
-    doubts = case.doubts(*_FACTS)
-    wanted_says = f"{title} for {figure} days"
-    if not doubts and tried:
-        lasted = (case.as_of - (tried[0][1].first or case.as_of)).days
-        change = [f"met when {title} has been recorded for {figure} days"]
-        return not_met(f"{title} for {plural(lasted, 'day')}, {figure} wanted", sources, change)
+    started = [(_start(days), concept, source) for concept, days, source in tried]
+    for start, concept, source in started:
+        if start.within(None, mark):
+            lasted = f", {plural((case.as_of - start.exact).days, 'day')}" if start.exact else ""
+            return met(f"{title} since {start}{lasted} ({concept.label})", [source])
     if (onset := _onset(case)) is not None and onset > mark:
-        return not_met(
-            f"symptoms began {onset}, so {wanted_says} cannot have been", change=[f"met after {wanted_says}"]
-        )
+        says = f"symptoms began {onset}, so there cannot have been {figure} days of {title}"
+        return not_met(says, change=[f"met after {figure} days of {title}, with dates on file"])
+    if vague := [(start, concept, source) for start, concept, source in started if start.within(None, mark) is None]:
+        start, concept, source = vague[0]
+        when = f"is dated only {start}" if start.last else "is not dated"
+        return unknown(f"when {concept.label} began {when}", ["the day on which it began"], [source])
+    sources = [source for _, _, source in tried]
+    doubts = case.doubts(*_FACTS)
+    if not doubts and tried:
+        so_far = (case.as_of - (started[0][0].first or case.as_of)).days
+        change = [f"met when {title} has gone on for {figure} days"]
+        return not_met(f"{title} for {plural(so_far, 'day')}, {figure} wanted", sources, change)
     why = f" ({because(doubts)})" if doubts else ""
-    return unknown(f"no {title} is on file in structured form{why}", [f"{wanted_says}, with dates"], sources)
+    wanted_says = f"{title} for {figure} days, with dates"
+    return unknown(f"no {title} is on file in structured form{why}", [wanted_says], sources)
 
 
-def _sure_start(days: Days) -> Days:
+def _start(days: Days) -> Days:
     """The first day of a span of treatment; for a vague date, all the days on which it may have begun."""
     vague = bool(days.text) and " to " not in days.text and days.exact is None
-    return days if vague else Days(days.first, days.first)
+    return days if vague or days.first is None else Days(days.first, days.first)
 
 
 def _onset(case: Case) -> date | None:
@@ -96,7 +91,7 @@ def treated_within(case: Case, params: Params) -> Finding:
     if recent:
         return met(f"{recent[-1][0].label} ({recent[-1][1]})", [s for _, _, s in recent])
     if vague := [s for _, d, s in tried if d.last is None or d.last >= since]:
-        return unknown(f"{title} is on file, but not its dates since {since}", ["the days of treatment"], vague)
+        return unknown(f"{title} is on file, but not exactly when", [f"the days of {title}"], vague)
     if doubts := case.doubts(*_FACTS):
         return unknown(f"{title} could not be read in full: {because(doubts)}", [f"{title} since {since}"])
     return unknown(f"no {title} since {since} is on file in structured form", [f"{title} since {since}"])
@@ -116,7 +111,7 @@ def kinds_tried(case: Case, params: Params) -> Finding:
     kinds: dict[str, str] = {}
     for concept, _, source in _tried(case, wanted):
         kinds.setdefault(_kind_of(wanted, concept), source)
-    names = listed(name.replace("-", " ") for name in kinds)
+    names = listed(name if name.isupper() else name.replace("-", " ") for name in kinds)
     says = f"{plural(len(kinds), 'kind')} of {wanted.title.lower()} tried{f': {names}' if kinds else ''}"
     if len(kinds) >= least:
         return met(says, kinds.values())
