@@ -2,73 +2,29 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import json
-import os
-import sys
 from collections.abc import Callable
 from datetime import date, datetime
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cds.authoring.cases import read_cases
-from cds.authoring.library import Authored, read_library
-from cds.authoring.mutate import mutate_policy
-from cds.authoring.run import Ran, run_case
-from cds.errors import CdsError, InputError
+from cds.authoring.cli import all_policies, policies_or_named, policy, said_plainly
 from cds.evaluate import assessment_json, evaluate_bundle
 from cds.model import Assessment
 from cds.rules.explain import RESULT_WORDS
-from cds.rules.load import load_policies, load_policy, packaged_policies, policy_files
-from cds.rules.policy import Policy
 from cds.terminology import packaged
 
-P = ParamSpec("P")
+__all__ = ["all_policies", "evaluate", "evaluation_json", "policies_or_named", "policy"]
+
 # How a face renders assessments as cards; the command line gets it as click's context object.
 CardsOf = Callable[[tuple[Assessment, ...], date], list[dict[str, Any]]]
 Day = click.DateTime(formats=["%Y-%m-%d"])
 _STYLES = {"met": "green", "not-met": "bold red", "unknown": "yellow", "not-applicable": "dim"}
-
-
-def _said_plainly(command: Callable[P, None]) -> Callable[P, None]:
-    """One line on standard error for what is expected to go wrong; exit 2 for wrong input, 1 otherwise."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except CdsError as error:
-            click.echo(f"therapy-cds: {error}", err=True)
-            sys.exit(2 if isinstance(error, InputError) or error.code.startswith("CDS-2") else 1)
-
-    return run
-
-
-def all_policies(path: Path | None = None) -> tuple[Policy, ...]:
-    """The packaged policies, those of THERAPY_CDS_POLICY_PATH, and those of one more folder."""
-    return load_policies(_folders(path), packaged())
-
-
-def _folders(path: Path | None) -> list[Traversable | Path]:
-    """Where policies are kept, in the order in which they replace each other."""
-    folders = [Path(part) for part in os.environ.get("THERAPY_CDS_POLICY_PATH", "").split(os.pathsep) if part]
-    return [packaged_policies(), *folders, *([path] if path else [])]
-
-
-def policies_or_named(path: Path | None, policy_id: str | None) -> tuple[Policy, ...]:
-    """All policies; InputError where one was named that does not exist."""
-    policies = all_policies(path)
-    if policy_id is not None and policy_id not in {policy.id for policy in policies}:
-        known = ", ".join(policy.id for policy in policies)
-        raise InputError(f"There is no policy '{policy_id}'", where="--policy", remedy=f"Known policies: {known}")
-    return policies
 
 
 @click.command()
@@ -78,7 +34,7 @@ def policies_or_named(path: Path | None, policy_id: str | None) -> tuple[Policy,
 @click.option("--path", type=click.Path(path_type=Path), default=None, help="A folder with more policies.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-@_said_plainly
+@said_plainly
 def evaluate(
     cards_of: CardsOf | None,
     bundle: Path,
@@ -128,106 +84,3 @@ def _show(assessment: Assessment) -> None:
     console.print("* required; the others advise")
     for sentence in assessment.would_change:
         console.print(f"  - {escape(sentence)}")
-
-
-@click.group()
-def policy() -> None:
-    """The authors' tools."""
-
-
-@policy.command("list")
-@click.option("--path", type=click.Path(path_type=Path), default=None, help="A folder with more policies.")
-@_said_plainly
-def list_policies(path: Path | None) -> None:
-    """List the policies with kind, version and effective dates."""
-    table = Table("Policy", "Kind", "Version", "In force", "Criteria")
-    for each in all_policies(path):
-        until = f" to {each.end}" if each.end else ""
-        table.add_row(each.id, each.kind, each.version, f"from {each.start}{until}", str(len(each.criteria)))
-    Console().print(table)
-
-
-@policy.command("check")
-@click.argument("policy_id", required=False)
-@click.option("--path", type=click.Path(path_type=Path), default=None, help="A folder of policies to check instead.")
-@_said_plainly
-def check_policies(policy_id: str | None, path: Path | None) -> None:
-    """Check every policy file; each mistake with file, line, key and remedy."""
-    folder = path if path is not None else packaged_policies()
-    wrong: list[str] = []
-    right = 0
-    for file in policy_files(folder):
-        try:
-            checked = load_policy(file, packaged())
-        except CdsError as error:
-            wrong.append(str(error))
-            continue
-        right += policy_id in (None, checked.id)
-    for problem in wrong:
-        click.echo(f"therapy-cds: {problem}", err=True)
-    if wrong:
-        sys.exit(2)
-    load_policies([folder], packaged())
-    click.echo(f"{right} {'policy' if right == 1 else 'policies'} checked, nothing wrong")
-
-
-def policies_and_owned(path: Path | None, policy_id: str | None) -> tuple[tuple[Authored, ...], tuple[Authored, ...]]:
-    """All policies; and of them those to work on: those of `path`, or those of the package and the environment."""
-    everything = read_library(_folders(path), packaged())
-    if path is not None:
-        own = {each.policy.id for each in read_library([path], packaged())}
-    else:
-        own = {each.policy.id for each in everything}
-    if policy_id is not None and policy_id not in own:
-        raise InputError(f"There is no policy '{policy_id}'", where="ID", remedy=f"Known: {', '.join(sorted(own))}")
-    return everything, tuple(each for each in everything if each.policy.id in ({policy_id} if policy_id else own))
-
-
-@policy.command("test")
-@click.argument("policy_id", required=False)
-@click.option("--path", type=click.Path(path_type=Path), default=None, help="A folder of policies to test instead.")
-@_said_plainly
-def test_policies(policy_id: str | None, path: Path | None) -> None:
-    """Run the cases of the policies; exit 2 when one comes out otherwise than it expects."""
-    everything, own = policies_and_owned(path, policy_id)
-    policies = tuple(each.policy for each in everything)
-    failed = total = 0
-    for each in own:
-        click.echo(f"{each.policy.id}")
-        for case in read_cases(each, everything):
-            ran = run_case(case, policies, packaged(), date.today())
-            _show_case(ran)
-            total += 1
-            failed += not ran.ok
-    click.echo(f"{total} cases, {failed} not as expected" if failed else f"{total} cases, all as expected")
-    if failed:
-        sys.exit(2)
-
-
-def _show_case(ran: Ran) -> None:
-    click.echo(f"  {'ok   ' if ran.ok else 'FAILS'} {ran.case.name}")
-    if not ran.ok:
-        click.echo(f"        {ran.case.where()}")
-    for difference in ran.differences:
-        click.echo(f"        {difference}")
-
-
-@policy.command("mutate")
-@click.argument("policy_id", required=False)
-@click.option("--path", type=click.Path(path_type=Path), default=None, help="A folder of policies to mutate instead.")
-@_said_plainly
-def mutate_policies(policy_id: str | None, path: Path | None) -> None:
-    """Move every figure, date and code once and name what no case notices; exit 2 when there is any."""
-    everything, own = policies_and_owned(path, policy_id)
-    found = 0
-    for each in own:
-        report = mutate_policy(each, everything, packaged(), date.today())
-        found += len(report.holes)
-        equivalent = f", {report.equivalent} declared equivalent" if report.equivalent else ""
-        click.echo(f"{report.policy}: {report.tried} mutations, {len(report.holes)} unnoticed{equivalent}")
-        for group, holes in itertools.groupby(report.holes, key=lambda hole: hole.group):
-            click.echo(f"  {group}")
-            for hole in holes:
-                click.echo(f"    {hole.says} ({hole.where})")
-    if found:
-        sys.exit(2)

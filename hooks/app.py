@@ -15,7 +15,7 @@ from cds.rules.policy import Policy
 from cds.terminology import Terminology, packaged
 from hooks import errors, metrics
 from hooks.body import Drain
-from hooks.routes import discovery, health, services
+from hooks.routes import discovery, fhir, health, services
 from hooks.settings import LOOPBACK, Settings
 
 SEARCHES_AT_ONCE = 20
@@ -64,6 +64,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(discovery.blueprint)
     app.register_blueprint(services.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(fhir.blueprint)
     app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
