@@ -15,11 +15,13 @@ from importlib.resources.abc import Traversable
 from typing import Any, TypeVar
 
 from cds.errors import CatalogueError
+from cds.instruments import Instrument as Instrument
 from cds.model import Code, Concept, Discipline, Site
 from cds.yamlfile import YamlFile, read_yaml
 
 _DENIED = re.compile(r"\b(no|not|never|denies|denied|without)\b[^.]*$", re.IGNORECASE)
 ICD10 = "icd-10-cm"
+ICD10_LENGTH = 7  # characters of the longest code, its dot aside
 
 # LOINC's generic panels for measures that have no code of their own (patient-reported, performance), and
 # their score components: loinc.org 89196-0, 89194-5, 89197-8, 89191-1.
@@ -88,54 +90,6 @@ class Region:
     words: re.Pattern[str] | None
 
 
-@dataclass(frozen=True)
-class Instrument:
-    """One outcome measure or impairment measure of the catalogue, as its file says (`data`)."""
-
-    id: str
-    name: str
-    data: Mapping[str, Any]
-
-    @property
-    def impairment(self) -> bool:
-        """Whether it measures an impairment (range of motion, strength, a task), not a questionnaire."""
-        return self.data.get("kind") == "impairment"
-
-    @property
-    def measures(self) -> str:
-        """`function`, `pain`, `mental-health`, `range-of-motion`, …."""
-        return str(self.data.get("measures", ""))
-
-    @property
-    def higher_is_better(self) -> bool:
-        """The direction of the scale."""
-        return bool(self.data.get("better", "higher") == "higher")
-
-    def part(self, subscale: str | None) -> Mapping[str, Any]:
-        """The subscale's own entry, else the instrument's."""
-        for entry in self.data.get("subscales") or ():
-            if entry.get("id") == subscale:
-                return {**self.data, **entry}
-        return self.data
-
-    def range(self, subscale: str | None) -> tuple[float, float] | None:
-        """Lowest and highest possible score."""
-        limits = self.part(subscale).get("range")
-        return (float(limits["low"]), float(limits["high"])) if limits else None
-
-    def important_change(self, subscale: str | None) -> tuple[float, str, bool] | None:
-        """Change that matters: amount, kind (MCII, SDC, …), whether somebody verified the figure.
-
-        A verified figure goes before an unverified one, and the important change before the smallest
-        detectable one, which is all that is published for impairments.
-        """
-        part = self.part(subscale)
-        figures = [f for f in (part.get("important-change"), part.get("detectable-change")) if f]
-        known = [figure for figure in figures if figure.get("value") is not None]
-        best = next((figure for figure in known if figure.get("verified")), next(iter(known), None))
-        return None if best is None else (float(best["value"]), str(best.get("kind", "")), bool(best.get("verified")))
-
-
 def _pattern(words: Iterable[str]) -> re.Pattern[str] | None:
     """One expression that finds any of the words as whole words, longest first."""
     escaped = sorted((re.escape(str(word).strip()).replace(r"\ ", r"[\s-]+") for word in words), key=len, reverse=True)
@@ -160,6 +114,8 @@ class Terminology:
         self._by_region, self._any_region = self._load_instruments_by_region()
         self.override_reasons = self._load_override_reasons()
         self.lines_of_business = self._load_lines_of_business()
+        self._branches, self._places = self._index_regions()
+        self._safety = [i for i in self.instruments.values() if i.data.get("safety-item")]
         self._surgery = [valueset for name, valueset in self.valuesets.items() if name.endswith("-surgery")]
 
     # ------------------------------------------------------------------------------------------ questions
@@ -226,17 +182,10 @@ class Terminology:
     def _sites_of_code(self, code: Code) -> list[Site]:
         if code.system == ICD10:
             bare = code.code.replace(".", "").upper()
-            best: tuple[int, Site] | None = None
-            for region in self.regions.values():
-                for prefix, entry in region.icd10:
-                    if bare.startswith(prefix) and (best is None or len(prefix) > best[0]):
-                        best = (len(prefix), Site(region.id, self._side_of(bare, entry)))
-            return [best[1]] if best else []
-        return [
-            Site(r.id, self.side(Concept((code,))))
-            for r in self.regions.values()
-            if (code.system, code.code) in r.sites
-        ]
+            longest = (bare[:length] for length in range(min(len(bare), ICD10_LENGTH), 0, -1))
+            found = next((branch for prefix in longest if (branch := self._branches.get(prefix))), None)
+            return [Site(found[0], self._side_of(bare, found[1]))] if found else []
+        return [Site(name, self.side(Concept((code,)))) for name in self._places.get((code.system, code.code), ())]
 
     def _side_of(self, bare: str, entry: Mapping[str, Any]) -> str | None:
         """The side that an ICD-10-CM code says, as its branch's entry in body-regions.yaml reads it."""
@@ -269,8 +218,10 @@ class Terminology:
 
     @property
     def measure_codes(self) -> tuple[tuple[str, str], ...]:
-        """Every (system, code) that stands for a score, panels of the generic kind included."""
-        return (*self._measure_codes, *GENERIC_PANELS)
+        """Every (system, code) that stands for a score, a panel of scores, or a safety item."""
+        items = [i.data["safety-item"] for i in self._safety]
+        safety = ((item["system"], str(code)) for item in items for code in (item["code"], *item.get("also", ())))
+        return (*self._measure_codes, *GENERIC_PANELS, *safety)
 
     def measure_for_name(self, name: str) -> tuple[Instrument, str | None] | None:
         """Instrument and subscale that a name or alias stands for (case and punctuation do not matter)."""
@@ -286,6 +237,10 @@ class Terminology:
                 return found
         names = [concept.text, *(code.display for code in concept.codes)]
         return next(filter(None, map(self.measure_for_name, names)), None)
+
+    def asks_safety(self, question: Concept) -> Instrument | None:
+        """The instrument whose safety item (thoughts of self-harm) a question is; None for any other question."""
+        return _once(question, "safety", lambda: next((i for i in self._safety if i.asks_safety(question)), None))
 
     def measure_for_questionnaire(self, canonical: str) -> Instrument | None:
         """Instrument that a Questionnaire canonical (version left aside) stands for."""
@@ -374,6 +329,19 @@ class Terminology:
         sites = [site for entry in data["regions"] for site in entry.get("body-sites") or () if "side" in site]
         codes |= {(site["system"], str(site["code"])): str(site["side"]) for site in sites}
         return regions, words, codes, marks
+
+    def _index_regions(
+        self,
+    ) -> tuple[dict[str, tuple[str, Mapping[str, Any]]], dict[tuple[str, str], list[str]]]:
+        """Regions by ICD-10-CM branch and by body site code; where two name the same branch, the first counts."""
+        branches: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        places: dict[tuple[str, str], list[str]] = {}
+        for region in self.regions.values():
+            for prefix, entry in region.icd10:
+                branches.setdefault(prefix, (region.id, entry))
+            for site in region.sites:
+                places.setdefault(site, []).append(region.id)
+        return branches, places
 
     def _load_instruments(self) -> dict[str, Instrument]:
         instruments: dict[str, Instrument] = {}

@@ -8,6 +8,7 @@ first-level tokens only, as CDS Hooks 2.0.1 demands.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from cds.model import Fact, Need, Query
 from cds.terminology import Terminology
@@ -71,6 +72,7 @@ def queries_for(needs: Iterable[Need], terms: Terminology) -> dict[str, Query]:
     return queries
 
 
+@lru_cache(maxsize=4)
 def measure_codes(terms: Terminology) -> str:
     """The LOINC codes under which outcome measures may be filed, as one `code` parameter."""
     return ",".join(sorted({code for system, code in terms.measure_codes if system == "loinc"}))

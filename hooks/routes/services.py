@@ -7,7 +7,8 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from flask import Blueprint, Response, current_app, jsonify, request
+import msgspec
+from flask import Blueprint, Response, current_app, request
 
 from cds.ehr.client import Deadline, FhirClient
 from cds.ehr.gather import NO_SERVER, EhrSource
@@ -37,7 +38,9 @@ def call(service_id: str) -> Response:
             remedy="GET /cds-services lists the services",
         )
     hook_request = parse_request(read_body(request), HOOKS[service_id])
-    return jsonify(answer(hook_request, deployment, _today(deployment)))
+    # Not jsonify: an order that is sent back keeps the order of its members, and this is quicker.
+    payload = msgspec.json.encode(answer(hook_request, deployment, _today(deployment)))
+    return Response(payload, content_type="application/json")
 
 
 def answer(hook: HookRequest, deployment: Deployment, today: date) -> dict[str, Any]:

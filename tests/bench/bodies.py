@@ -11,14 +11,14 @@ Json = dict[str, Any]
 SIZES = (20, 200, 2000)
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
-# LOINC and SNOMED codes of a general chart: none of them is therapy, an outcome measure or a contraindication.
+# Codes of a general chart: none of them is therapy, an outcome measure or a contraindication. Observations are of
+# the categories that discovery asks for, because an EHR would not send others.
 OBSERVATIONS = (
-    ("8867-4", "Heart rate", "/min", "vital-signs"),
-    ("8310-5", "Body temperature", "Cel", "vital-signs"),
-    ("29463-7", "Body weight", "kg", "vital-signs"),
-    ("2339-0", "Glucose", "mg/dL", "laboratory"),
-    ("718-7", "Hemoglobin", "g/dL", "laboratory"),
-    ("2093-3", "Cholesterol", "mg/dL", "laboratory"),
+    ("8867-4", "Heart rate", "/min", "exam"),
+    ("8310-5", "Body temperature", "Cel", "exam"),
+    ("29463-7", "Body weight", "kg", "exam"),
+    ("8302-2", "Body height", "cm", "exam"),
+    ("55423-8", "Number of steps", "1", "activity"),
 )
 ENCOUNTERS = (("185349003", "Encounter for check up"), ("390906007", "Follow-up encounter"))
 PROCEDURES = (("430193006", "Medication reconciliation"), ("117015009", "Throat culture"))

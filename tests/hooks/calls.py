@@ -61,12 +61,23 @@ def searchset(*found: Json) -> Json:
     }
 
 
+def _fits(resource: Json, template: str) -> bool:
+    """Whether a search by category or code would return an Observation."""
+    concepts = {"category": resource.get("category") or [], "code": [resource.get("code") or {}]}
+    for pair in template.partition("?")[2].split("&"):
+        name, _, wanted = pair.partition("=")
+        if resource["resourceType"] == "Observation" and name in concepts:
+            codes = {coding.get("code") for concept in concepts[name] for coding in concept.get("coding", [])}
+            return not codes.isdisjoint(wanted.split(","))
+    return True
+
+
 def prefetch(record: list[Json]) -> Json:
     """Every key of discovery, satisfied from a record."""
     found: Json = {}
     for key, template in templates().items():
         kind = template.split("?")[0].split("/")[0]
-        mine = [resource for resource in record if resource["resourceType"] == kind]
+        mine = [resource for resource in record if resource["resourceType"] == kind and _fits(resource, template)]
         found[key] = mine[0] if "?" not in template and mine else searchset(*mine)
     organizations = [resource for resource in record if resource["resourceType"] == "Organization"]
     return found | {"organizations": searchset(*organizations)}
