@@ -62,9 +62,10 @@ def stated(case: Case, params: Params) -> Finding:
     title = _title(case, params)
     doubts = case.doubts(Fact.STATEMENTS)
     wanted = f"a recorded statement: {title}"
+    denied = [s for s in latest if _denied(case.terms.valueset(params["set"]), s)]
     why = f" ({because(doubts)})" if doubts else ""
-    yes = [s for s in latest if not _denied(s)]
-    agreed = [s for s in yes if not any(_denied(other) and _asks(s) == _asks(other) for other in latest)]
+    yes = [s for s in latest if s not in denied]
+    agreed = [s for s in yes if not any(_asks(s) == _asks(no) for no in denied)]
     if doubts and latest:
         return unknown(f"{_tell(latest[-1])}; a later statement may be on file{why}", [wanted], _sources(latest))
     if agreed:
@@ -88,7 +89,7 @@ def not_stated(case: Case, params: Params) -> Finding:
     wanted = case.terms.valueset(params["set"])
     title = _title(case, params)
     latest = _latest(case, params)
-    said = [s for s in latest if not _denied(s)]
+    said = [s for s in latest if not _denied(wanted, s)]
     active = [c for c in case.record.conditions if c.active is not False and wanted.matches(c.concept)]
     if said or active:
         labels = [s.concept.label for s in said] + [c.concept.label for c in active]
@@ -112,12 +113,13 @@ def _not_asked(wanted: ValueSet, latest: Sequence[Statement]) -> list[str]:
 
 @kind("document-on-file", Fact.DOCUMENTS, Fact.IMAGING)
 def document_on_file(case: Case, params: Params) -> Finding:
-    """Whether a document or report of the set is dated within the last `months`."""
+    """Whether a document, study, report or procedure of the set is dated within the last `months`."""
     wanted = case.terms.valueset(params["set"])
     dated = [(d.day, d.source) for d in case.record.documents if wanted.matches(d.concept)]
     dated += [
         (i.day, i.source) for i in case.record.images if wanted.matches(i.concept) or _modality(wanted, i.modality)
     ]
+    dated += [(p.day, p.source) for p in case.record.procedures if wanted.matches(p.concept)]
     return _on_file(case, params, dated, (Fact.DOCUMENTS, Fact.IMAGING))
 
 
@@ -162,7 +164,7 @@ def _latest(case: Case, params: Params) -> list[Statement]:
     told = [
         s
         for s in case.record.statements
-        if s.day.within(None, case.as_of) is not False and _says(wanted, s) and not _unanswered(s)
+        if s.day.within(None, case.as_of) is not False and _about(wanted, s) and not _unanswered(s)
     ]
     newest: dict[frozenset[str], date] = {}
     for statement in told:
@@ -171,18 +173,15 @@ def _latest(case: Case, params: Params) -> list[Statement]:
     return sorted(last, key=lambda s: (_day(s), s.source))
 
 
-def _says(wanted: ValueSet, statement: Statement) -> bool:
-    """Whether a statement is of the set: by what was asked, or by what was answered.
+def _about(wanted: ValueSet, statement: Statement) -> bool:
+    """Whether a statement is of the set: by what was asked, or by what was answered."""
+    asked = any(map(wanted.has_code, statement.concept.codes)) or _affirms(wanted, statement.concept)
+    return asked or _answered_with(wanted, statement)
 
-    Where the set says of a code that the value tells, the question alone says nothing.
-    """
-    entries = [wanted.codes.get((code.system, code.code), {}) for code in statement.concept.codes]
+
+def _answered_with(wanted: ValueSet, statement: Statement) -> bool:
     value = statement.value_concept
-    if value is not None and (any(map(wanted.has_code, value.codes)) or _affirms(wanted, value)):
-        return True
-    if any(entry.get("value-tells") for entry in entries):
-        return False
-    return any(map(wanted.has_code, statement.concept.codes)) or _affirms(wanted, statement.concept)
+    return value is not None and (any(map(wanted.has_code, value.codes)) or _affirms(wanted, value))
 
 
 def _affirms(wanted: ValueSet, concept: Concept) -> bool:
@@ -210,7 +209,11 @@ def _answer(statement: Statement) -> set[str]:
     return {word.strip().lower() for word in words if word}
 
 
-def _denied(statement: Statement) -> bool:
+def _denied(wanted: ValueSet, statement: Statement) -> bool:
+    """Whether the answer is no; where the set says of a code that the value tells, any other value is one."""
+    entries = [wanted.codes.get((code.system, code.code), {}) for code in statement.concept.codes]
+    if any(entry.get("value-tells") for entry in entries) and not _answered_with(wanted, statement):
+        return True
     return statement.value is False or bool(_answer(statement) & _NO)
 
 

@@ -242,12 +242,13 @@ def amount_below(case: Case, params: Params) -> Finding:
     first = date(case.as_of.year, 1, 1)
     together = {Discipline.PHYSICAL_THERAPY, Discipline.SPEECH_THERAPY}
     own = {case.order.discipline} if case.order.discipline not in together else together
+    therapy = {code for _, code in case.terms.valueset("therapy-services").codes}
     lines = [
         line
         for line in case.record.claim_lines
         if not line.proposed
         and line.allowed is not None
-        and (line.discipline is None or line.discipline in own)
+        and (line.discipline in own or (line.discipline is None and line.code in therapy))
         and line.day.within(first, case.as_of)
     ]
     if not lines:
