@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -94,12 +95,14 @@ def _check_names(cases: Iterable[PolicyCase]) -> None:
 
 
 def _check_policy(case: PolicyCase, library: Mapping[str, Policy]) -> None:
-    named = [("policy",), ("expect", "policy"), *(("expect", "adding", i) for i in range(99))]
-    values = [case.policy, case.expect.get("policy"), *case.expect.get("adding", ())]
-    for keys, value in zip(named, values, strict=False):
-        if value is not None and value not in library and (value, keys) != (SELECTED, ("policy",)):
-            known = f"'{SELECTED}', {', '.join(library)}" if keys == ("policy",) else ", ".join(library)
-            raise case.wrong(f"There is no policy '{value}'", f"Known: {known}", *keys)
+    named: list[tuple[Key, str | None]] = [
+        (("policy",), None if case.policy == SELECTED else case.policy),
+        (("expect", "policy"), case.expect.get("policy")),
+        *((("expect", "adding", index), name) for index, name in enumerate(case.expect.get("adding", ()))),
+    ]
+    for key, name in named:
+        if name is not None and name not in library:
+            raise case.wrong(f"There is no policy '{name}'", f"Known: {', '.join(library)}, and '{SELECTED}'", *key)
     # What adds to a policy is weighed beside it, so that its criteria may be expected too.
     judging = {case.owner, case.policy, case.expect.get("policy")}
     judges = [policy for policy in library.values() if policy.id in judging or policy.kind in ADDING_KINDS]
@@ -134,16 +137,25 @@ def case_validator() -> jsonschema.Draft202012Validator:
 def check_document(document: YamlFile, validator: jsonschema.Draft202012Validator) -> None:
     """PolicyError for the first thing in which a file is not as its schema says."""
     error = jsonschema.exceptions.best_match(validator.iter_errors(document.data))
-    if error is not None:
-        raise PolicyError(_tell(error), where=document.where(tuple(error.absolute_path)), remedy=_remedy(error))
+    if error is None:
+        return
+    path = tuple(error.absolute_path)
+    if error.validator == "additionalProperties":
+        allowed = list(error.schema["properties"])
+        extra = next(key for key in error.instance if key not in allowed)
+        close = difflib.get_close_matches(extra, allowed, 1)
+        raise PolicyError(
+            f"There is a key that no case has: '{extra}'",
+            where=document.where((*path, extra)),
+            remedy=f"Did you mean '{close[0]}'?" if close else f"Known here: {', '.join(allowed)}",
+        )
+    raise PolicyError(_tell(error), where=document.where(path), remedy=_remedy(error))
 
 
 def _tell(error: jsonschema.ValidationError) -> str:
     match error.validator:
         case "required":
             return f"A key is missing: {error.message}"
-        case "additionalProperties":
-            return f"There is a key that no case has: {error.message}"
         case "enum":
             return f"'{error.instance}' is not one of the values allowed here"
         case "pattern" | "format":
