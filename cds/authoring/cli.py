@@ -23,7 +23,7 @@ from cds.authoring.explain import markdown
 from cds.authoring.library import Authored, read_library
 from cds.authoring.mutate import mutate_policy
 from cds.authoring.run import Ran, run_case
-from cds.errors import CdsError, InputError
+from cds.errors import CdsError, InputError, PolicyError
 from cds.rules.load import load_policies, load_policy, packaged_policies, policy_files
 from cds.rules.policy import Policy
 from cds.terminology import packaged
@@ -87,12 +87,13 @@ def policy() -> None:
 
 
 @policy.command("list")
+@click.argument("policy_id", required=False)
 @_more
 @said_plainly
-def list_policies(path: Path | None) -> None:
+def list_policies(policy_id: str | None, path: Path | None) -> None:
     """List the policies with kind, version and effective dates."""
     table = Table("Policy", "Kind", "Version", "In force", "Criteria")
-    for each in all_policies(path):
+    for each in (p for p in policies_or_named(path, policy_id) if policy_id in (None, p.id)):
         until = f" to {each.end}" if each.end else ""
         table.add_row(each.id, each.kind, each.version, f"from {each.start}{until}", str(len(each.criteria)))
     # Names are typed again elsewhere, so they are not cut where the terminal is narrow.
@@ -175,7 +176,12 @@ def mutate_policies(policy_id: str | None, path: Path | None) -> None:
     everything, own = _library(path, policy_id)
     found = 0
     for each in own:
-        report = mutate_policy(each, everything, packaged(), date.today())
+        try:
+            report = mutate_policy(each, everything, packaged(), date.today())
+        except PolicyError as error:  # the other policies can still be tried
+            click.echo(f"therapy-cds: {error}", err=True)
+            found += 1
+            continue
         found += len(report.holes)
         equivalent = f", {report.equivalent} declared equivalent" if report.equivalent else ""
         click.echo(f"{report.policy}: {report.tried} mutations, {len(report.holes)} unnoticed{equivalent}")

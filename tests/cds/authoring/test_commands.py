@@ -79,3 +79,25 @@ def test_it_reads_as_a_page_when_a_policy_is_explained_on_a_terminal() -> None:
     assert done.exit_code == 0
     assert "Extended outpatient therapy for hip pain" in done.stdout
     assert "###" not in done.stdout
+
+
+def test_the_other_policies_are_still_tried_when_a_case_of_one_fails(own: Path) -> None:
+    shutil.copytree(own / HIP, own / "second")
+    for name, old, new in (
+        (HIP, "value: 14\n", "value: 15\n"),
+        ("second", f"id: {HIP}", "id: second"),
+        ("second", "payers: [hip-benchmark-plan]", "payers: [second-plan]"),
+    ):
+        file = own / name / "policy.yaml"
+        file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    (own / "second" / "cases" / "selection.yaml").unlink()
+    done = run("mutate", "--path", str(own))
+    assert done.exit_code == 2
+    assert "This case fails before anything is changed" in done.stderr
+    assert "second: " in done.stdout
+
+
+def test_one_line_is_printed_when_one_policy_is_listed() -> None:
+    done = run("list", HIP)
+    assert HIP in done.stdout
+    assert "sample-prior-authorization" not in done.stdout
