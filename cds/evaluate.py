@@ -97,6 +97,7 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
         ],
         "notes": [{"source": note.source, "reason": note.reason} for note in assessment.notes],
         "wouldChange": list(assessment.would_change),
+        "safety": [_criterion_json(result) for result in assessment.safety],
     }
 
 

@@ -331,13 +331,17 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Something that somebody stated in structured form: an observation or an answer, with its value."""
+    """Something that somebody stated in structured form: an observation or an answer, with its value.
+
+    `points` is what the form itself says that a coded answer is worth.
+    """
 
     concept: Concept
     value: bool | float | str | None
     day: Days
     source: str
     value_concept: Concept | None = None
+    points: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -619,7 +623,10 @@ class CriterionResult:
 
 @dataclass(frozen=True)
 class Assessment:
-    """One order under one policy: the outcome, each criterion's result, the visits, and the gaps."""
+    """One order under one policy: the outcome, each criterion's result, the visits, and the gaps.
+
+    `safety` is what somebody must ask the patient about at once, whatever the policy; it never bears on the outcome.
+    """
 
     order: Order
     as_of: date
@@ -638,6 +645,7 @@ class Assessment:
     notes: tuple[Note, ...] = ()
     would_change: tuple[str, ...] = ()
     technical: bool = False
+    safety: tuple[CriterionResult, ...] = ()
 
 
 def add_months(day: date, months: int) -> date:

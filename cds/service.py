@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from cds.errors import MissingData
 from cds.fhir.coverage import NOT_KNOWN, choose_coverage, read_coverages, unresolved_payers
+from cds.fhir.measures import read_measures
 from cds.fhir.orders import first_proposed, with_reasons
 from cds.fhir.queries import INDISPENSABLE, queries_for
 from cds.fhir.record import read_record, start_reading, supplementary_gaps
@@ -32,10 +33,12 @@ from cds.model import (
     Outcome,
     Query,
     Record,
+    Statement,
 )
 from cds.rules.assess import assess
 from cds.rules.needs import needs_of
 from cds.rules.policy import Policy
+from cds.rules.safety import safety_of
 from cds.rules.select import Selection, choose_named, select_policy
 from cds.terminology import Terminology
 
@@ -49,6 +52,9 @@ class Source(Protocol):
 
     def gather(self, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
         """What came of each query, never an exception."""
+
+    def held(self, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
+        """What is at hand for each query, without asking anybody."""
 
     def read(self, references: Sequence[str]) -> tuple[Evidence, ...]:
         """What came of reading single resources (`Organization/1`)."""
@@ -93,7 +99,11 @@ def assess_orders(asked: Asked, ports: Ports) -> tuple[Assessment, ...]:
     reading, by_type = start_reading(ports.terms, asked.patient, evidence, ports.zone)
     record = read_record(reading, by_type, evidence)
     extra = supplementary_gaps(evidence)
-    return tuple(_assess_one(choice, record, ports, extra) for choice in choices)
+    told = _statements(asked, ports, evidence, record)
+    return tuple(
+        replace(_assess_one(choice, record, ports, extra), safety=safety_of(told, choice.as_of, ports.terms))
+        for choice in choices
+    )
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,19 @@ def _requesters(asked: Asked, ports: Ports, needs: Sequence[Need]) -> tuple[Evid
     if all(need.fact is not Fact.REQUESTER for need in needs):
         return ()
     return ports.source.read([order.requester for order in asked.orders if order.requester.startswith("Practitioner")])
+
+
+def _statements(asked: Asked, ports: Ports, evidence: Sequence[Evidence], record: Record) -> tuple[Statement, ...]:
+    """What somebody stated, for the safety of the patient: also where no policy asks for it, but it was sent.
+
+    What no policy needs is read apart, so that it can put none of their facts in doubt.
+    """
+    known = {each.query.key for each in evidence}
+    rest = {k: q for k, q in queries_for((Need(Fact.MEASURES),), ports.terms).items() if k not in known}
+    if not rest:
+        return record.statements
+    reading, by_type = start_reading(ports.terms, asked.patient, (*evidence, *ports.source.held(rest)), ports.zone)
+    return read_measures(reading, by_type)[1]
 
 
 def evaluation_date(asked: Asked, order: Order) -> date:

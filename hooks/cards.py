@@ -1,12 +1,14 @@
 """Assessments become cards: the few that matter, most important first. Pure.
 
 At most three cards for one order (users stop reading after that); nothing to say is an empty list.
-`critical` is for contraindications and statutory caps only. No card speaks of approval, denial or doses.
+`critical` is for the patient's safety, contraindications and statutory caps only. No card speaks of approval,
+denial or doses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -41,7 +43,9 @@ class CardMaker:
 
     def response(self, assessments: Sequence[Assessment], problems: Sequence[str] = ()) -> Json:
         """The body of an answer: cards, and for integrators what each assessment came out as."""
-        cards = [card for assessment in assessments for card in self.cards(assessment)]
+        orders = [self.cards(assessment) for assessment in _each_safety_once(assessments)]
+        # What must be asked of the patient goes before every order's cards.
+        cards = sorted((card for cards in orders for card in cards), key=_after_safety)
         cards += [self._dress(problem_draft(problem), None) for problem in problems]
         response: Json = {"cards": cards}
         if assessments:
@@ -51,7 +55,8 @@ class CardMaker:
     def cards(self, assessment: Assessment) -> list[Json]:
         """The cards of one order, most important first, at most three."""
         drafts = sorted(drafts_of(assessment, self._tools), key=lambda draft: draft.rank)[:CARDS_PER_ORDER]
-        return [self._dress(draft, assessment, first=draft is drafts[0]) for draft in drafts]
+        first = next((draft for draft in drafts if draft.of_policy), None)
+        return [self._dress(draft, assessment, first=draft is first) for draft in drafts]
 
     # ------------------------------------------------------------------------------------------ rendering
 
@@ -74,14 +79,15 @@ class CardMaker:
 
     def _dress(self, draft: Draft, assessment: Assessment | None, *, first: bool = False) -> Json:
         """A card in the shape of CDS Hooks 2.0.1, Card Attributes."""
+        about = assessment if draft.of_policy else None
         card: Json = {
             "uuid": self._new_id(),
-            "summary": markdown.plain(_with_order(draft.summary, assessment), SUMMARY_LENGTH),
+            "summary": markdown.plain(_with_order(draft.summary, about), SUMMARY_LENGTH),
             "indicator": draft.indicator,
-            "source": self._source(assessment, draft.topic),
+            "source": self._source(about, draft.topic),
             "overrideReasons": [{"code": r.code, "system": r.system, "display": r.display} for r in self._reasons],
         }
-        detail = self._detail(draft, assessment, first=first) if assessment else markdown.escape(draft.lead)
+        detail = self._detail(draft, about, first=first) if about else markdown.escape(draft.lead)
         if detail:
             card["detail"] = detail
         if draft.offers:
@@ -104,6 +110,22 @@ class CardMaker:
         if url:
             source["url"] = url
         return source
+
+
+def _each_safety_once(assessments: Sequence[Assessment]) -> list[Assessment]:
+    """Several orders of one patient: what must be asked is asked once."""
+    seen: set[str] = set()
+    once = []
+    for assessment in assessments:
+        once.append(replace(assessment, safety=tuple(r for r in assessment.safety if r.id not in seen)))
+        seen |= {result.id for result in assessment.safety}
+    return once
+
+
+def _after_safety(card: Json) -> bool:
+    """False, which sorts first, for a card that asks about safety."""
+    about = card.get("extension", {}).get("example.therapy-cds.criteria", ())
+    return not any(name.endswith("-safety-item") for name in about)
 
 
 def _brief(assessment: Assessment) -> Json:
@@ -130,8 +152,9 @@ def _brief(assessment: Assessment) -> Json:
         "says": assessment.says,
         "visits": {name: value for name, value in numbers.items() if value is not None},
         "criteria": {result.id: result.result.value for result in assessment.criteria},
+        "safety": [result.id for result in assessment.safety],
     }
-    return {name: value for name, value in brief.items() if value not in (None, {}, "")}
+    return {name: value for name, value in brief.items() if value not in (None, {}, "", [])}
 
 
 def _with_order(summary: str, assessment: Assessment | None) -> str:

@@ -17,11 +17,15 @@ from hooks import suggestions
 
 Json = dict[str, Any]
 UNCOUNTED = 3
+FIRST = -1
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A card before it is dressed: how much it matters (1 most), what it says, and what it offers."""
+    """A card before it is dressed: how much it matters (the least number most), what it says, what it offers.
+
+    A card that is not `of_policy` speaks of the patient: it names no policy, no criteria and no order.
+    """
 
     rank: int
     indicator: str
@@ -32,6 +36,7 @@ class Draft:
     change: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
     offers: tuple[Json, ...] = field(default=())
+    of_policy: bool = True
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,10 @@ class Tools:
 
 def drafts_of(assessment: Assessment, tools: Tools) -> list[Draft]:
     """All drafts for one order, in no order."""
+    return [*map(_ask_now, assessment.safety), *_of_policy(assessment, tools)]
+
+
+def _of_policy(assessment: Assessment, tools: Tools) -> list[Draft]:
     if assessment.policy is None or not assessment.criteria:
         return [_no_answer(assessment)]
     # Each kind of limit has its own card: a statute's cap and a guideline's course are never merged.
@@ -61,6 +70,22 @@ def _one_uncounted(drafts: list[Draft]) -> list[Draft]:
     """Where several limits cannot be told for want of the same visits, one card says so."""
     uncounted = [draft for draft in drafts if draft.topic == "limits" and draft.rank == UNCOUNTED]
     return [draft for draft in drafts if draft not in uncounted[1:]]
+
+
+def _ask_now(result: CriterionResult) -> Draft:
+    """A positive answer on thoughts of self-harm: before all else, and in few words."""
+    day = f" ({result.facts['day']})" if result.facts.get("day") else ""
+    return Draft(
+        rank=FIRST,
+        indicator="critical",
+        summary=f"Ask about safety now: {result.facts['instrument']} {result.facts['item']} is positive{day}",
+        topic="clinical-reminder",
+        lead="The patient told of thoughts of death or self-harm. Ask today about thoughts, plans and means, and do "
+        "not leave a patient at risk alone. Crisis line in the US: call or text 988; in immediate danger, 911. "
+        "This is apart from the criteria of any plan.",
+        about=(result.id,),
+        of_policy=False,
+    )
 
 
 def _limits(tools: Tools, assessment: Assessment, results: Sequence[CriterionResult]) -> Draft | None:

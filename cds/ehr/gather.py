@@ -43,6 +43,10 @@ class EhrSource:
         fetched = self._fetch(ask)
         return tuple(_better(supplied[key], fetched.get(key)) for key in queries)
 
+    def held(self, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
+        """What prefetch holds for these queries; nothing is searched."""
+        return tuple(self._supplied(query) for query in queries.values())
+
     def read(self, references: Sequence[str]) -> tuple[Evidence, ...]:
         """Single resources: from the prefetch key `organizations` where it was sent, else by read."""
         held = self._organizations()
@@ -160,6 +164,10 @@ class BundleSource:
             Evidence(query, EvidenceState.SUPPLIED, tuple(r for r in self._resources if r.type in kinds[query.key]))
             for query in queries.values()
         )
+
+    def held(self, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
+        """The same as what is gathered: all of it is at hand."""
+        return self.gather(queries)
 
     def read(self, references: Sequence[str]) -> tuple[Evidence, ...]:
         """The resources of the Bundle under these references."""

@@ -14,13 +14,18 @@ from math import isfinite
 from cds.fhir import shapes
 from cds.fhir.elements import CodeableConcept, Quantity
 from cds.fhir.reading import NO_DATE, Reading
+from cds.instruments import Instrument, link_code
 from cds.model import Code, Concept, Days, Fact, Measure, Resource, Statement
-from cds.terminology import Instrument
 
 _NAME_CODES = ("89195-2", "89190-3")
 _SCORE_CODES = ("89194-5", "89191-1")
 _PANEL_CODES = ("89196-0", "89197-8")
 _UNUSED = ("entered-in-error", "cancelled")
+_WEIGHTS = (
+    "http://hl7.org/fhir/StructureDefinition/ordinalValue",
+    "http://hl7.org/fhir/StructureDefinition/itemWeight",
+    "http://hl7.org/fhir/StructureDefinition/iso21090-CO-value",
+)
 _PRELIMINARY = ("preliminary", "registered", "in-progress")
 Found = tuple[Instrument, str | None]
 
@@ -50,11 +55,15 @@ def read_measures(
     for resource, response in reading.each(
         by_type.get("QuestionnaireResponse", ()), shapes.QuestionnaireResponse, Fact.MEASURES
     ):
-        if response.status not in ("completed", "amended", ""):
+        if response.status in _UNUSED:
             continue
         day = reading.days(resource.reference, response.authored, Fact.MEASURES) or NO_DATE
-        items = list(_answers(response.item))
-        statements += [_answer_statement(reading, resource.reference, day, *item) for item in items]
+        told = [_answer_statement(reading, resource.reference, day, *item) for item in _answers(response.item)]
+        if response.status not in ("completed", "amended", ""):
+            # Nobody waits for the end of a form where a patient has told of self-harm.
+            statements += [statement for statement in told if reading.terms.asks_safety(statement.concept)]
+            continue
+        statements += told
         instrument = reading.terms.measure_for_questionnaire(response.questionnaire)
         if instrument is not None:
             preliminary = response.status == "in-progress"
@@ -85,7 +94,15 @@ class _Observations:
             measures += found
             if not found and (statement := self._statement_of(source, observation)):
                 statements.append(statement)
+            statements += self._safety_items(source, observation)
         return measures, statements
+
+    def _safety_items(self, source: str, observation: shapes.Observation) -> Iterator[Statement]:
+        """Answers to a safety item that are told as components of a panel."""
+        for component in observation.component:
+            concept, value = self.reading.concept(component.code), self._value_of(component)
+            if value.plain is not None and self.reading.terms.asks_safety(concept):
+                yield Statement(concept, value.plain, self._day_of(source, observation), source, value.concept)
 
     def _measures_of(self, source: str, observation: shapes.Observation) -> Iterator[Measure]:
         concept = self.reading.concept(observation.code)
@@ -218,8 +235,19 @@ def _answer_statement(
     if number is None and answer.valueQuantity is not None:
         number = answer.valueQuantity.value
     value = _Value(number, answer.valueString or answer.valueDate, answer.valueBoolean, concept)
-    asked = Concept((Code("", item.linkId),), item.text)
-    return Statement(asked, value.plain, day, source, concept)
+    asked = Concept((Code("", item.linkId), *_defined(item.definition)), item.text)
+    return Statement(asked, value.plain, day, source, concept, _weight(coding))
+
+
+def _defined(definition: str) -> tuple[Code, ...]:
+    """The LOINC code that an item's definition names."""
+    return (Code("loinc", link_code(definition)),) if definition.startswith("http://loinc.org/") else ()
+
+
+def _weight(coding: shapes.AnswerCoding | None) -> float | None:
+    """What a form says that a coded answer is worth (the ordinal value of R4, the item weight of R5)."""
+    found = (e.valueDecimal for e in coding.extension if e.url in _WEIGHTS) if coding else ()
+    return next((weight for weight in found if weight is not None), None)
 
 
 # -------------------------------------------------------------------------------------------------- de-doubling

@@ -181,6 +181,19 @@ class Observation(Subject):
     derivedFrom: tuple[Reference, ...] = ()
 
 
+class AnswerWeight(Shape):
+    """An extension of a coded answer that says what it is worth."""
+
+    url: str = ""
+    valueDecimal: float | None = None
+
+
+class AnswerCoding(Coding):
+    """QuestionnaireResponse.item.answer.valueCoding, with its weight where the form says one."""
+
+    extension: tuple[AnswerWeight, ...] = ()
+
+
 class Answer(Shape):
     """QuestionnaireResponse.item.answer."""
 
@@ -189,7 +202,7 @@ class Answer(Shape):
     valueInteger: int | None = None
     valueString: str = ""
     valueDate: str = ""
-    valueCoding: Coding | None = None
+    valueCoding: AnswerCoding | None = None
     valueQuantity: Quantity | None = None
     item: tuple[ResponseItem, ...] = ()
 
