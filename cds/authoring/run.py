@@ -34,7 +34,9 @@ class CaseSource(BundleSource):
 
     def read(self, references: Sequence[str]) -> tuple[Evidence, ...]:
         """Single resources of the Bundle, or a refusal."""
-        return tuple(self._refused(evidence) for evidence in super().read(references))
+        found = tuple(self._refused(evidence) for evidence in super().read(references))
+        self.given += found
+        return found
 
     def _refused(self, evidence: Evidence) -> Evidence:
         kind = evidence.query.resource
