@@ -16,6 +16,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from cds.errors import MissingData
+from cds.fhir.clinical import read_conditions
 from cds.fhir.coverage import NOT_KNOWN, choose_coverage, read_coverages, unresolved_payers
 from cds.fhir.measures import read_measures
 from cds.fhir.orders import first_proposed, with_reasons
@@ -23,6 +24,7 @@ from cds.fhir.queries import INDISPENSABLE, queries_for
 from cds.fhir.record import read_record, start_reading, supplementary_gaps
 from cds.model import (
     Assessment,
+    Condition,
     Coverage,
     Evidence,
     EvidenceState,
@@ -90,8 +92,9 @@ def assess_orders(asked: Asked, ports: Ports) -> tuple[Assessment, ...]:
         return ()
     first = _needs_before_selection(asked)
     basics = _gather(ports, queries_for(first, ports.terms))
-    coverages, why_none = _coverages(asked, ports, basics)
-    choices = [_choose(asked, ports, order, basics, coverages, why_none) for order in asked.orders]
+    payers = _payers(asked, ports, basics)
+    conditions = _conditions(asked, ports, basics)
+    choices = [_choose(asked, ports, with_reasons(order, conditions), payers) for order in asked.orders]
     needs = (*needs_of(policy for choice in choices for policy in choice.selection.all), *first)
     known = {each.query.key for each in basics}
     queries = {key: query for key, query in queries_for(needs, ports.terms).items() if key not in known}
@@ -149,51 +152,55 @@ def _needs_before_selection(asked: Asked) -> tuple[Need, ...]:
 
 def _gather(ports: Ports, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
     evidence = ports.source.gather(queries)
-    absent = [e.query.key for e in evidence if e.state is EvidenceState.NOT_ASKED and e.query.key in INDISPENSABLE]
+    absent = [e for e in evidence if e.state is EvidenceState.NOT_ASKED and e.query.key in INDISPENSABLE]
     if absent:
+        keys = ", ".join(sorted(each.query.key for each in absent))
         raise MissingData(
-            f"Data that is needed was not sent and cannot be fetched: {', '.join(sorted(absent))}",
+            f"Data that is needed cannot be had: {keys}. {absent[0].reason}",
             where="prefetch",
             remedy="Satisfy these prefetch keys, or send fhirServer and fhirAuthorization of an allowed FHIR server",
         )
     return evidence
 
 
-def _coverages(
-    asked: Asked, ports: Ports, basics: Sequence[Evidence]
-) -> tuple[Sequence[tuple[Coverage, int | None]], str]:
+@dataclass(frozen=True)
+class _Payers:
+    """The patient's coverages, or why there is none; `broken`: another system failed to say."""
+
+    coverages: tuple[tuple[Coverage, int | None], ...]
+    why_none: str
+    broken: bool
+
+
+def _payers(asked: Asked, ports: Ports, basics: Sequence[Evidence]) -> _Payers:
+    """Coverages, with the payers that they name by reference only."""
     reading, by_type = start_reading(ports.terms, asked.patient, basics, ports.zone)
     found = by_type.get("Coverage", [])
-    wanted = [ref for ref in unresolved_payers(reading, found) if not _held(ref, by_type.get("Organization", []))]
+    held = {resource.reference for resource in by_type.get("Organization", [])}
+    wanted = [reference for reference in unresolved_payers(reading, found) if reference not in held]
     more = ports.source.read(wanted) if wanted else ()
     organizations = [*by_type.get("Organization", []), *(r for each in more for r in each.resources)]
-    failed = [e.reason for e in (*basics, *more) if not e.whole and e.query.resource in ("Coverage", "Organization")]
-    why = f"the coverage could not be read: {failed[0]}" if failed else NOT_KNOWN
-    return read_coverages(reading, found, organizations), why
+    failed = [e for e in (*basics, *more) if not e.whole and e.query.resource in ("Coverage", "Organization")]
+    why = f"whose policy it is cannot be told. {failed[0].reason}" if failed else NOT_KNOWN
+    broken = any(each.state in TECHNICAL for each in failed)
+    return _Payers(read_coverages(reading, found, organizations), why, broken)
 
 
-def _held(reference: str, resources: Sequence[object]) -> bool:
-    return any(getattr(resource, "reference", None) == reference for resource in resources)
-
-
-def _choose(
-    asked: Asked,
-    ports: Ports,
-    order: Order,
-    basics: Sequence[Evidence],
-    coverages: Sequence[tuple[Coverage, int | None]],
-    why_none: str,
-) -> _Choice:
-    """The policy in force for one order; forced by name where somebody asked for one."""
+def _conditions(asked: Asked, ports: Ports, basics: Sequence[Evidence]) -> tuple[Condition, ...]:
+    """The problem list, where it was gathered because an order names its diagnosis by reference."""
     reading, by_type = start_reading(ports.terms, asked.patient, basics, ports.zone)
-    order = with_reasons(order, read_record(reading, by_type, basics).conditions)
+    return read_conditions(reading, by_type.get("Condition", ()))
+
+
+def _choose(asked: Asked, ports: Ports, order: Order, payers: _Payers) -> _Choice:
+    """The policy in force for one order; forced by name where somebody asked for one."""
     as_of = evaluation_date(asked, order)
-    coverage, why = choose_coverage(coverages, as_of)
+    coverage, why = choose_coverage(payers.coverages, as_of)
     if asked.policy is not None:
         return _Choice(order, as_of, coverage, choose_named(ports.policies, asked.policy, as_of))
     if coverage is None:
-        broken = any(e.state in TECHNICAL for e in basics if e.query.key == "coverage")
-        return _Choice(order, as_of, None, Selection(None, why_none if not coverages else why), broken)
+        reason = why if payers.coverages else payers.why_none
+        return _Choice(order, as_of, None, Selection(None, reason), payers.broken)
     return _Choice(order, as_of, coverage, select_policy(ports.policies, order, coverage, as_of, ports.terms))
 
 

@@ -37,6 +37,8 @@ BILLING_OPTIONS = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-bi
 # Fields that say how many visits: with one of them unreadable, the number is not known.
 _COUNTING = frozenset(("quantityQuantity", "quantityRange", "quantityRatio", "occurrenceTiming"))
 _BILLING = ("cpt", "hcpcs")
+# More than two years of daily visits is a slip of the pen, not a number to reckon with.
+_MOST_VISITS = 999
 _DAY_UNITS = frozenset(("d", "day", "days"))
 _VISIT_WORDS = re.compile(r"\b(visit|session|treatment)", re.IGNORECASE)
 _VISIT_UNITS = frozenset(
@@ -203,7 +205,7 @@ def _requested(request: _ServiceRequest, reading: Reading, *, programme: bool) -
             return None, f"the order's quantity is in '{quantity.unit or quantity.code}', not in visits"
         number = _whole(quantity)
         if number is None:
-            return None, "the order's quantity is no whole number of visits"
+            return None, "the order's quantity is no plausible whole number of visits"
         return Span(number, number), ""
     if request.quantityRange is not None:
         return _requested_range(request.quantityRange, programme=programme)
@@ -233,7 +235,7 @@ def _in_visits(quantity: Quantity, *, programme: bool) -> bool:
 def _whole(quantity: Quantity | None) -> int | None:
     if quantity is None or quantity.value is None or quantity.comparator or not isfinite(quantity.value):
         return None
-    return None if quantity.value < 0 or quantity.value % 1 else int(quantity.value)
+    return None if not 0 <= quantity.value <= _MOST_VISITS or quantity.value % 1 else int(quantity.value)
 
 
 def _requested_range(wanted: Range, *, programme: bool) -> tuple[Span | None, str]:
