@@ -476,11 +476,15 @@ class ClaimLine:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that could not be read, where, and why; `fact` is what it leaves in doubt (None: nothing)."""
+    """Something that could not be read, where, and why; `fact` is what it leaves in doubt (None: nothing).
+
+    `days` are those on which it lies for certain, where at least that is known.
+    """
 
     source: str
     reason: str
     fact: Fact | None = None
+    days: Days | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -519,10 +523,17 @@ class Record:
     notes: tuple[Note, ...] = ()
     gaps: tuple[Gap, ...] = ()
 
-    def doubts(self, *facts: Fact) -> tuple[str, ...]:
-        """Why what is known of these facts may not be all: failed searches and unreadable resources."""
+    def doubts(self, *facts: Fact, first: date | None = None, last: date | None = None) -> tuple[str, ...]:
+        """Why what is known of these facts may not be all: failed searches and unreadable resources.
+
+        What lies before `first` or after `last` for certain leaves no doubt.
+        """
         missing = [gap.reason for gap in self.gaps if gap.fact in facts]
-        unread = [f"{note.source}: {note.reason}" for note in self.notes if note.fact in facts]
+        unread = [
+            f"{note.source}: {note.reason}"
+            for note in self.notes
+            if note.fact in facts and (note.days is None or note.days.within(first, last) is not False)
+        ]
         return tuple(dict.fromkeys(missing + unread))
 
 

@@ -38,9 +38,9 @@ class Reading:
     _days: dict[str, Days] = field(default_factory=dict, repr=False)
     _owners: dict[str, bool] = field(default_factory=dict, repr=False)
 
-    def note(self, source: str, reason: str, fact: Fact | None = None) -> None:
-        """Keep note of something that could not be read; `fact` is what it leaves in doubt."""
-        self.notes.append(Note(source, reason, fact))
+    def note(self, source: str, reason: str, fact: Fact | None = None, days: Days | None = None) -> None:
+        """Keep note of something that could not be read; `fact` is what it leaves in doubt, `days` when."""
+        self.notes.append(Note(source, reason, fact, days))
 
     def each(
         self,

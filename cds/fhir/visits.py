@@ -147,7 +147,8 @@ def _event_of(reading: Reading, treatment: _Treatment) -> list[_Event]:
     day = treatment.days.exact if treatment.days else None
     if day is None:
         when = treatment.days or "no date"
-        reading.note(treatment.source, f"a therapy procedure whose day is not known ({when})", Fact.VISITS)
+        reason = f"a therapy procedure whose day is not known ({when})"
+        reading.note(treatment.source, reason, Fact.VISITS, treatment.days)
         return []
     sites, source = treatment.sites, treatment.source
     return [_Event(day, treatment.discipline, sites, source, treatment.codes, treatment.based_on)]
@@ -211,8 +212,9 @@ class _Encounters:
         # One encounter for a whole series, or one without a day: its Procedures tell the days, else nobody does.
         told = [event for treatment in done for event in _event_of(self.reading, treatment)]
         if not told:
-            reason = f"a therapy encounter that names no single day ({parse_period(start, end) or 'no period'})"
-            self.reading.note(source, reason, Fact.VISITS)
+            days = parse_period(start, end)
+            reason = f"a therapy encounter that names no single day ({days or 'no period'})"
+            self.reading.note(source, reason, Fact.VISITS, days)
         whole = self._event(date.min, source, encounter, done, in_progress)
         return [
             replace(
@@ -335,7 +337,7 @@ def _claim_line(reading: Reading, source: str, claim: shapes.Claim, item: shapes
         return []
     days = reading.when(source, item.servicedDate, item.servicedPeriod or claim.billablePeriod, Fact.VISITS)
     if days is None or days.exact is None:
-        reading.note(source, "a therapy line of a claim whose day is not known", Fact.VISITS)
+        reading.note(source, "a therapy line of a claim whose day is not known", Fact.VISITS, days)
         return []
     codes = frozenset(code.code for code in concept.codes)
     return [_Event(days.exact, whose or reading.terms.discipline(concept), (), source, codes)]

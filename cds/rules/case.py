@@ -49,8 +49,9 @@ class Case:
 
     @cached_property
     def diagnoses(self) -> tuple[str, ...]:
-        """The order's ICD-10-CM codes."""
-        return tuple(code.code for reason in self.order.reasons for code in reason.codes if code.system == ICD10)
+        """The order's ICD-10-CM codes, with their dot."""
+        codes = (code.code for reason in self.order.reasons for code in reason.codes if code.system == ICD10)
+        return tuple(_dotted(code) for code in codes)
 
     def ordered(self, valueset: str) -> tuple[str, ...]:
         """The codes of the order (its own and its lines') that are in a value set."""
@@ -102,4 +103,11 @@ class Case:
 
     def doubts(self, *facts: Fact) -> tuple[str, ...]:
         """Why what the record says of these facts may not be all."""
-        return self.record.doubts(*facts)
+        visits_only = {"first": self.spell.since, "last": self.as_of} if Fact.VISITS in facts else {}
+        return self.record.doubts(*facts, **visits_only)
+
+
+def _dotted(code: str) -> str:
+    """Claims write `M25552` for `M25.552`."""
+    bare = code.replace(".", "")
+    return f"{bare[:3]}.{bare[3:]}" if len(bare) > 3 else bare

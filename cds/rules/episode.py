@@ -34,7 +34,10 @@ from cds.rules.policy import EpisodeRule
 
 @dataclass(frozen=True)
 class Spell:
-    """An episode as counted: sure visits, unsure ones, where it starts, and the visit before it."""
+    """An episode as counted: sure visits, unsure ones, where it starts, and the visit before it.
+
+    No visit before `since` could belong to it, whatever else there may have been.
+    """
 
     visits: tuple[Visit, ...]
     unsure: tuple[Visit, ...]
@@ -42,6 +45,7 @@ class Spell:
     previous: date | None
     reset_by: str = ""
     reference: str | None = None
+    since: date | None = None
 
     @property
     def last(self) -> date | None:
@@ -95,7 +99,8 @@ def find_spell(order: Order, record: Record, as_of: date, gap_days: int) -> Spel
         first = mine[0].day if mine else None
     sure = tuple(visit for visit in mine if id(visit) not in vague)
     unsure = tuple(visit for visit in mine if id(visit) in vague)
-    return Spell(sure, unsure, first, previous, reset, reference)
+    since = first if stated is not None else (first or as_of) - timedelta(days=gap_days - 1)
+    return Spell(sure, unsure, first, previous, reset, reference, since)
 
 
 def _stated_episode(order: Order, record: Record, as_of: date) -> tuple[str, date] | None:
@@ -165,7 +170,7 @@ def find_scope(order: Order, coverage: Coverage | None, record: Record, as_of: d
     mine = [v for v in attended if (start is None or v.day >= start) and v.day not in unpaid]
     placed = [(visit, belongs(wanted, visit.sites, visit.discipline, elsewhere=False)) for visit in mine]
     sure = tuple(visit for visit, belonging in placed if belonging)
-    return Spell(sure, (), sure[0].day if sure else None, None, rule.scope)
+    return Spell(sure, (), sure[0].day if sure else None, None, rule.scope, since=start)
 
 
 def _unpaid_days(record: Record) -> set[date]:
@@ -215,7 +220,7 @@ def fulfils(order: Order, visit: Visit) -> bool:
 
 def count_visits(order: Order, record: Record, spell: Spell, as_of: date) -> VisitCount:
     """The numbers of one order: completed, requested, scheduled, total, projected; unknown where unknown."""
-    doubts = record.doubts(Fact.VISITS)
+    doubts = record.doubts(Fact.VISITS, first=spell.since, last=as_of)
     completed = Span(len(spell.visits), None if doubts else len(spell.visits) + len(spell.unsure))
     if spell.unsure and not doubts:
         doubts = (f"{len(spell.unsure)} therapy visits do not say what they were for",)

@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 
 from cds.errors import PolicyError
+from cds.model import Discipline
 from cds.rules.criteria import KINDS
 from cds.rules.policy import (
     AllOf,
@@ -49,6 +50,9 @@ THRESHOLD_PARAMETERS = frozenset(
         "count",
         "percent",
         "gap",
+        "score",
+        "least",
+        "most",
     )
 )
 _NOT_THRESHOLDS = frozenset(("projected", "completed-and-requested"))
@@ -109,6 +113,7 @@ def load_policy(path: Traversable | Path, terms: Terminology) -> Policy:
         _check_criterion(document, policy, criterion, index, terms)
     _check_dates(document, policy)
     _check_sets(document, policy.applies_to.services, ("applies-to", "services"), terms)
+    _check_names(document, policy.applies_to, terms)
     _check_sets(document, filter(None, [policy.episode.told_in]), ("episode", "told-in"), terms)
     return policy
 
@@ -130,7 +135,11 @@ def _validator() -> jsonschema.Draft202012Validator:
 def _check_schema(document: YamlFile) -> None:
     error = jsonschema.exceptions.best_match(_validator().iter_errors(document.data))
     if error is not None:
-        raise PolicyError(_tell(error), where=document.where(tuple(error.absolute_path)), remedy=_remedy(error))
+        path = tuple(error.absolute_path)
+        if error.validator == "additionalProperties":
+            known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+            path = (*path, next(str(key) for key in error.instance if key not in known))
+        raise PolicyError(_tell(error), where=document.where(path), remedy=_remedy(error))
 
 
 def _tell(error: jsonschema.ValidationError) -> str:
@@ -141,6 +150,8 @@ def _tell(error: jsonschema.ValidationError) -> str:
             return f"There is a key that no policy has: {error.message}"
         case "enum":
             return f"'{error.instance}' is not one of the values allowed here"
+        case "oneOf":
+            return "This is no test: it has none, or more than one, of the forms that a test may have"
         case "pattern" | "format":
             return f"'{error.instance}' is not written as it must be"
         case _:
@@ -152,6 +163,8 @@ def _remedy(error: jsonschema.ValidationError) -> str:
     match error.validator:
         case "enum":
             return f"Allowed: {', '.join(map(str, wanted))}"
+        case "oneOf":
+            return "Write one of kind, all-of, any-of, not, criterion"
         case "pattern":
             return f"It must match {error.validator_value}"
         case "format":
@@ -162,7 +175,7 @@ def _remedy(error: jsonschema.ValidationError) -> str:
 
 def _check_criterion(document: YamlFile, policy: Policy, criterion: Criterion, index: int, terms: Terminology) -> None:
     path: Key = ("criteria", index)
-    if [c.id for c in policy.criteria].count(criterion.id) > 1:
+    if criterion.id in [earlier.id for earlier in policy.criteria[:index]]:
         raise PolicyError(
             f"The criterion id '{criterion.id}' is there twice",
             where=document.where((*path, "id")),
@@ -215,6 +228,22 @@ def _check_sets(document: YamlFile, names: Iterable[str], path: Key, terms: Term
                 where=document.where(path),
                 remedy="Use a name from fhir_profiles/valuesets/",
             )
+
+
+def _check_names(document: YamlFile, applies: AppliesTo, terms: Terminology) -> None:
+    """A misspelt discipline or line of business would make a policy that applies to nobody."""
+    known = {
+        "disciplines": sorted(discipline.value for discipline in Discipline),
+        "lines-of-business": sorted(set(terms.lines_of_business.values())),
+    }
+    for key, names in (("disciplines", applies.disciplines), ("lines-of-business", applies.lines_of_business)):
+        for index, name in enumerate(names):
+            if name not in known[key]:
+                raise PolicyError(
+                    f"'{name}' is not one of the values allowed here",
+                    where=document.where(("applies-to", key, index)),
+                    remedy=f"Allowed: {', '.join(known[key])}",
+                )
 
 
 def _check_reference(document: YamlFile, policy: Policy, own: str, name: str, path: Key) -> None:
@@ -300,15 +329,15 @@ def _criterion(entry: Mapping[str, Any]) -> Criterion:
 
 
 def _test(entry: Mapping[str, Any]) -> Test:
+    if "kind" in entry:
+        return Leaf(entry["kind"], {key: value for key, value in entry.items() if key != "kind"})
     if "all-of" in entry:
         return AllOf(tuple(_test(part) for part in entry["all-of"]))
     if "any-of" in entry:
         return AnyOf(tuple(_test(part) for part in entry["any-of"]))
     if "not" in entry:
         return Not(_test(entry["not"]))
-    if "criterion" in entry:
-        return OfCriterion(entry["criterion"])
-    return Leaf(entry["kind"], {key: value for key, value in entry.items() if key != "kind"})
+    return OfCriterion(entry["criterion"])
 
 
 def _cite(entry: Mapping[str, Any]) -> Citation:

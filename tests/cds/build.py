@@ -16,9 +16,19 @@ from cds.fhir.bundles import parse_answer
 from cds.fhir.orders import read_orders
 from cds.fhir.queries import queries_for
 from cds.fhir.record import read_record, start_reading
-from cds.model import Assessment, Evidence, EvidenceState, Fact, Need, Order, Query, Record, Resource
+from cds.model import Assessment, CriterionResult, Evidence, EvidenceState, Fact, Need, Order, Query, Record, Resource
 from cds.rules.load import load_policies, packaged_policies
-from cds.rules.policy import Policy
+from cds.rules.policy import (
+    AppliesTo,
+    Citation,
+    Criterion,
+    DatedValue,
+    EpisodeRule,
+    Leaf,
+    Policy,
+    Test,
+    Threshold,
+)
 from cds.service import Asked, Ports, assess_orders
 from cds.terminology import Terminology, packaged
 
@@ -228,7 +238,7 @@ def bundle(*resources: Json, kind: str = "collection", **more: Any) -> Json:
 
 @lru_cache(maxsize=8)
 def _example_text(name: str) -> str:
-    return files("fhir_profiles").joinpath("examples", f"{name}.json").read_text("utf-8")
+    return files("fhir_profiles").joinpath("examples").joinpath(f"{name}.json").read_text("utf-8")
 
 
 def example(name: str) -> list[Json]:
@@ -328,3 +338,53 @@ def order_of(resource: Json, name: str = PATIENT, aliases: Mapping[str, str] | N
 def reasons(record: Record) -> list[str]:
     """What is noted, as `source: reason`."""
     return [f"{note.source}: {note.reason}" for note in record.notes]
+
+
+# -------------------------------------------------------------------------------------------------- policies
+
+CITE = Citation("A choice of the tests", "", "2026-11-22", verified=True)
+
+
+def policy_of(*criteria: Criterion, name: str = "tested", thresholds: Mapping[str, float] | None = None) -> Policy:
+    """A policy in force for all, with these criteria and figures (`episode-gap` is 60 days unless given)."""
+    figures = {"episode-gap": 60.0, **(thresholds or {})}
+    start = date(2000, 1, 1)
+    return Policy(
+        id=name,
+        version="2000-01-01",
+        title="A policy of the tests",
+        kind="benchmark",
+        summary="",
+        applies_to=AppliesTo(),
+        start=start,
+        end=None,
+        episode=EpisodeRule(gap="episode-gap"),
+        thresholds={
+            key: Threshold(key, "days", (DatedValue(start, figure, (), CITE),)) for key, figure in figures.items()
+        },
+        criteria=criteria,
+        cite=CITE,
+    )
+
+
+def criterion(
+    test: Test, name: str = "tested", *, required: bool = True, applies_when: Test | None = None
+) -> Criterion:
+    return Criterion(name, "It is as it should be", required, test, applies_when, None, CITE)
+
+
+def found(
+    kind: str,
+    *resources: Json,
+    params: Mapping[str, Any] | None = None,
+    figures: Mapping[str, float] | None = None,
+    **how: Any,
+) -> CriterionResult:
+    """What one kind of test finds of a patient whose record these resources are."""
+    policy = policy_of(criterion(Leaf(kind, params or {})), thresholds=figures)
+    (result,) = weigh(*resources, policy="tested", among=(policy,), **how).criteria
+    return result
+
+
+def result(kind: str, *resources: Json, **how: Any) -> str:
+    return found(kind, *resources, **how).result.value

@@ -65,7 +65,7 @@ def outcome_measure_on_file(case: Case, params: Params) -> Finding:
         )
     doubts = case.doubts(Fact.MEASURES)
     if params["window"] == "baseline":
-        doubts += case.doubts(Fact.VISITS) if case.spell.start is None else ()
+        doubts += case.doubts(Fact.VISITS)
     if doubts:
         return unknown(f"outcome measures could not be read in full: {because(doubts)}", [asked], facts=facts)
     seen = f" (last seen {_told(case, mine[-1])})" if mine else ""
@@ -202,7 +202,10 @@ def improvement(case: Case, params: Params, wanted: Sequence[Instrument], what: 
     found = [read_change(case, change) for change in changes(case, wanted)]
     if any(finding.result is not Result.NOT_APPLICABLE for finding in found):
         return any_of(found)
-    doubts = case.doubts(Fact.MEASURES)
+    known = {instrument.id for instrument in wanted}
+    # A score of another time may belong to the episode, if that is older than the visits that could be read.
+    elsewhere = any(m.instrument in known for m in case.record.measures)
+    doubts = case.doubts(Fact.MEASURES) + (case.doubts(Fact.VISITS) if elsewhere else ())
     says = f"no comparable {what}s in this episode"
     asked = [f"the same {what} at the start of care and now"]
     if found:

@@ -49,7 +49,7 @@ def impairments_on_file(case: Case, params: Params) -> Finding:
     if not missing:
         return met(f"{listed(_FAMILY_NAMES.get(f, f) for f in found)} measured at the start of care", evidence)
     says = f"no {listed(missing, 'or')} on file at the start of care, {first} to {last}"
-    if doubts := case.doubts(Fact.MEASURES):
+    if doubts := case.doubts(Fact.MEASURES) + case.doubts(Fact.VISITS):
         return unknown(f"{says}; measures could not be read in full: {because(doubts)}", missing, evidence)
     return not_met(says, evidence, [f"met if {listed(missing)} of {first} to {last} is recorded"])
 
@@ -70,7 +70,7 @@ def goals_progressed(case: Case, params: Params) -> Finding:
     if undated := [g for g in progressed if g.day is None or g.day.within(case.start, case.as_of) is None]:
         says = f"{plural(len(undated), 'goal')} achieved or improving, but without a date"
         return unknown(says, ["the date on which the goal's status was set"], _goal_sources(undated))
-    doubts = case.doubts(Fact.GOALS)
+    doubts = case.doubts(Fact.GOALS) + (case.doubts(Fact.VISITS) if progressed else ())
     says = "no goal recorded as achieved or improving"
     if doubts or params.get("when-absent") != "not-met":
         return unknown(f"{says} ({because(doubts)})" if doubts else says, ["the achievement status of the goals"])
@@ -93,7 +93,8 @@ def reported_improvement(case: Case, params: Params) -> Finding:
         and m.day.within(case.start, case.as_of)
     ]
     if not told or figure is None:
-        doubts = case.doubts(Fact.MEASURES)
+        ever = any(m.instrument == "patient-reported-improvement" for m in case.record.measures)
+        doubts = case.doubts(Fact.MEASURES) + (case.doubts(Fact.VISITS) if ever else ())
         if doubts or params.get("when-absent") != "not-met":
             return unknown(
                 "no reported improvement could be read",

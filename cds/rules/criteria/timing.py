@@ -106,7 +106,7 @@ def restart_justified(case: Case, params: Params) -> Finding:
     """Whether therapy that restarts after a gap has a recorded reason: a diagnosis, surgery or evaluation."""
     gap = case.number(params["gap"]) or 0
     previous, start = case.spell.previous, case.spell.start or case.as_of
-    doubts = case.doubts(Fact.VISITS)
+    doubts = case.record.doubts(Fact.VISITS)  # of any time: it is earlier therapy that is asked for
     if previous is None or (start - previous).days < gap:
         if doubts:
             return unknown(f"earlier therapy could not be read in full: {because(doubts)}", ["earlier therapy visits"])
