@@ -111,6 +111,7 @@ class Terminology:
         self.valuesets = self._load_valuesets()
         self.regions, self._side_words, self._side_codes, self._side_marks = self._load_regions()
         self.instruments = self._load_instruments()
+        self.forms = self._load_forms()
         self._by_region, self._any_region = self._load_instruments_by_region()
         self.override_reasons = self._load_override_reasons()
         self.lines_of_business = self._load_lines_of_business()
@@ -243,8 +244,18 @@ class Terminology:
         return _once(question, "safety", lambda: next((i for i in self._safety if i.asks_safety(question)), None))
 
     def measure_for_questionnaire(self, canonical: str) -> Instrument | None:
-        """Instrument that a Questionnaire canonical (version left aside) stands for."""
-        return self._questionnaires.get(canonical.split("|")[0])
+        """Instrument that a Questionnaire canonical (version left aside) stands for.
+
+        A form that this project ships is served under each deployment's own address, so its last part tells.
+        """
+        url = canonical.split("|")[0]
+        shipped = url.rpartition("/fhir/Questionnaire/")[2] if "/fhir/Questionnaire/" in url else ""
+        return self._questionnaires.get(url) or (self.instruments.get(shipped) if shipped in self.forms else None)
+
+    def form_of(self, instrument: Instrument) -> str | None:
+        """`phq-9|1.0.0` where this project ships the instrument's Questionnaire; else None."""
+        form = self.forms.get(instrument.id)
+        return f"{form['id']}|{form['version']}" if form else None
 
     def suited_instruments(self, sites: Iterable[Site], reasons: Iterable[Concept]) -> tuple[Instrument, ...]:
         """The instruments that suit an order's body regions, the preferred first; those for any region last."""
@@ -349,6 +360,22 @@ class Terminology:
             data = document.data
             instruments[data["id"]] = Instrument(data["id"], data["name"], data)
         return instruments
+
+    def _load_forms(self) -> dict[str, Mapping[str, Any]]:
+        """The Questionnaires that ship, by the id of their instrument; only of those that may be shown."""
+        forms: dict[str, Mapping[str, Any]] = {}
+        folder = self._root.joinpath("questionnaires")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name) if folder.is_dir() else ():
+            form = self._yaml("questionnaires", entry.name).data  # JSON is YAML
+            instrument = self.instruments.get(form.get("id", ""))
+            if instrument is None or not instrument.data["licence"]["items-may-be-shown"]:
+                raise CatalogueError(
+                    "A Questionnaire is there for no instrument whose items may be shown",
+                    where=f"fhir_profiles/questionnaires/{entry.name}",
+                    remedy="Give it the id of an instrument whose licence says so, or remove it",
+                )
+            forms[instrument.id] = form
+        return forms
 
     def _load_instruments_by_region(self) -> tuple[dict[str, tuple[Mapping[str, Any], ...]], tuple[str, ...]]:
         data = self._yaml("valuesets", "instruments-by-region.yaml").data

@@ -36,9 +36,8 @@ class CardMaker:
 
     def __init__(self, base_url: str, override_reasons: Sequence[Code], today: date, new_id: Callable[[], str]) -> None:
         """`new_id` gives a fresh uuid for each card and suggestion."""
-        self._base_url = base_url
         self._reasons = override_reasons
-        self._tools = Tools(today, new_id)
+        self._tools = Tools(today, new_id, base_url)
         self._new_id = new_id
 
     def response(self, assessments: Sequence[Assessment], problems: Sequence[str] = ()) -> Json:

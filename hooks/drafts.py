@@ -6,7 +6,7 @@ nothing to say. `hooks.cards` chooses among the drafts and dresses them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -41,10 +41,15 @@ class Draft:
 
 @dataclass(frozen=True)
 class Tools:
-    """What offers need: the day on which they are made, and fresh uuids."""
+    """What offers need: the day on which they are made, fresh uuids, and where this service's forms are found."""
 
     today: date
     new_id: Callable[[], str]
+    base_url: str = ""
+
+    def canonical(self, form: str | None) -> str | None:
+        """The canonical of a shipped Questionnaire (`phq-9|1.0.0`), resolvable at this service."""
+        return f"{self.base_url.rstrip('/')}/fhir/Questionnaire/{form}" if form else None
 
 
 def drafts_of(assessment: Assessment, tools: Tools) -> list[Draft]:
@@ -61,7 +66,7 @@ def _of_policy(assessment: Assessment, tools: Tools) -> list[Draft]:
         by_card.setdefault((result.card or "", result.policy), []).append(result)
     drafts = [_MAKERS[name](tools, assessment, results) for (name, _), results in by_card.items() if name in _MAKERS]
     found = _one_uncounted([draft for draft in drafts if draft is not None])
-    if (unsettled := _unsettled(assessment, found)) is not None:
+    if (unsettled := _unsettled(tools, assessment, found)) is not None:
         found.append(unsettled)
     return found
 
@@ -140,9 +145,17 @@ def _outcome_measure(tools: Tools, assessment: Assessment, results: Sequence[Cri
         lead=f"Suited to this body region: {', '.join(names[:6])}.",
         rows=tuple(missing),
         about=tuple(r.id for r in missing),
-        offers=tuple(
-            suggestions.ask_for_measure(assessment.order, name, None, tools.today, tools.new_id) for name in names[:2]
-        ),
+        offers=_ask_for(tools, assessment, names, current.facts.get("forms", {})),
+    )
+
+
+def _ask_for(tools: Tools, assessment: Assessment, names: Sequence[str], forms: Mapping[str, str]) -> tuple[Json, ...]:
+    """Tasks for the two preferred instruments, and for the first one that has a form of ours."""
+    with_form = next((name for name in names if name in forms), None)
+    chosen = dict.fromkeys((*names[:2], *((with_form,) if with_form else ())))
+    return tuple(
+        suggestions.ask_for_measure(assessment.order, name, tools.canonical(forms.get(name)), tools.today, tools.new_id)
+        for name in chosen
     )
 
 
@@ -261,7 +274,7 @@ def _billing(tools: Tools, assessment: Assessment, results: Sequence[CriterionRe
     )
 
 
-def _unsettled(assessment: Assessment, found: Sequence[Draft]) -> Draft | None:
+def _unsettled(tools: Tools, assessment: Assessment, found: Sequence[Draft]) -> Draft | None:
     """Required criteria that no other card tells of: what is missing, or not there."""
     told = {name for draft in found for name in draft.about}
     required = [r for r in assessment.criteria if r.required and r.result in (Result.NOT_MET, Result.UNKNOWN)]
@@ -279,7 +292,14 @@ def _unsettled(assessment: Assessment, found: Sequence[Draft]) -> Draft | None:
         rows=tuple(untold),
         change=needed(m for r in untold for m in (r.missing or r.would_change)),
         about=tuple(r.id for r in untold),
+        offers=tuple(offer for r in untold for offer in _scores_to_ask(tools, assessment, r)),
     )
+
+
+def _scores_to_ask(tools: Tools, assessment: Assessment, result: CriterionResult) -> tuple[Json, ...]:
+    """A Task for a score that is not on file, where it has a form of ours."""
+    forms = result.facts.get("ask_for") or {}
+    return _ask_for(tools, assessment, list(forms), forms) if result.result is Result.UNKNOWN else ()
 
 
 def _rank_of_untold(found: Sequence[Draft], *, not_met: bool) -> int:

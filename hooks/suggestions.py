@@ -22,6 +22,7 @@ QUESTIONNAIRE_TASK = {
     "system": "http://hl7.org/fhir/uv/sdc/CodeSystem/temp",
     "code": "complete-questionnaire",
 }
+QUESTIONNAIRE_INPUT = {**QUESTIONNAIRE_TASK, "code": "questionnaire"}
 
 
 def _suggestion(new_id: NewId, label: str, action: Json, *, recommended: bool = False) -> Json:
@@ -88,10 +89,12 @@ def add_re_evaluation(order: Order, new_id: NewId) -> Json:
 
 
 def ask_for_measure(order: Order, instrument: str, questionnaire: str | None, today: date, new_id: NewId) -> Json:
-    """A Task for somebody to have the patient fill in an outcome measure (SDC `complete-questionnaire`)."""
-    asked: Json = {"type": {"text": "questionnaire"}, "valueString": instrument}
-    if questionnaire:
-        asked = {"type": {"text": "questionnaire"}, "valueCanonical": questionnaire}
+    """A Task for somebody to have the patient fill in an outcome measure (SDC `complete-questionnaire`).
+
+    `questionnaire` is the canonical of its form, with the version, where its licence lets it be shown.
+    """
+    value = {"valueCanonical": questionnaire} if questionnaire else {"valueString": instrument}
+    asked: Json = {"type": {"coding": [QUESTIONNAIRE_INPUT], "text": "questionnaire"}, **value}
     label = f"Ask for {instrument}"
     task: Json = {
         "resourceType": "Task",

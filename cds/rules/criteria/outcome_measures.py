@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -89,14 +90,31 @@ def _surely(case: Case, params: Params, inside: Sequence[Measure]) -> bool:
 
 
 def _facts(case: Case, instruments: Sequence[Instrument], mine: Sequence[Measure], window: str) -> dict[str, object]:
-    asked = any(any(i.name.lower() in task.text.lower() for i in instruments) for task in case.record.tasks)
     return {
         "instruments": [instrument.name for instrument in instruments],
         "instrument_ids": [instrument.id for instrument in instruments],
+        "forms": forms_of(case, instruments),
         "last_seen": str(mine[-1].day) if mine else None,
-        "already_asked": asked,
+        "already_asked": is_asked_for(case, instruments),
         f"{window}_on_file": bool(mine),
     }
+
+
+def forms_of(case: Case, instruments: Iterable[Instrument]) -> dict[str, str]:
+    """The shipped Questionnaires of some instruments, by the instrument's name: `{"PHQ-9": "phq-9|1.0.0"}`."""
+    return {i.name: form for i in instruments if (form := case.terms.form_of(i)) is not None}
+
+
+def is_asked_for(case: Case, instruments: Iterable[Instrument]) -> bool:
+    """Whether an open task asks for one of the instruments, by its name or by its Questionnaire's canonical."""
+    wanted = {instrument.id: instrument for instrument in instruments}
+    names = [name for i in wanted.values() for name in (i.name, i.data.get("title"), *(i.data.get("aliases") or ()))]
+    told = re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(str(name)) for name in names if name)})(?!\w)", re.IGNORECASE)
+    for task in case.record.tasks:
+        asked = [case.terms.measure_for_questionnaire(word) for word in task.text.split() if "://" in word]
+        if any(i and i.id in wanted for i in asked) or (wanted and told.search(task.text)):
+            return True
+    return False
 
 
 def _told(case: Case, measure: Measure) -> str:

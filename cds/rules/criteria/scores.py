@@ -7,17 +7,18 @@ from datetime import timedelta
 from cds.model import Fact, Measure
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
+from cds.rules.criteria.outcome_measures import forms_of, is_asked_for
 from cds.rules.criteria.words import because, listed
 from cds.rules.finding import Finding, met, not_met, unknown
 
 
-@kind("score-at-least", Fact.MEASURES)
+@kind("score-at-least", Fact.MEASURES, Fact.TASKS)
 def score_at_least(case: Case, params: Params) -> Finding:
     """Whether the latest score of an instrument within `days` is at least `score`."""
     return _against(case, params, at_least=True)
 
 
-@kind("score-below", Fact.MEASURES)
+@kind("score-below", Fact.MEASURES, Fact.TASKS)
 def score_below(case: Case, params: Params) -> Finding:
     """Whether the latest score of an instrument within `days` is below `score`."""
     return _against(case, params, at_least=False)
@@ -41,7 +42,9 @@ def _against(case: Case, params: Params, *, at_least: bool) -> Finding:
     if not recent:
         seen = f" (the last is of {mine[-1].day})" if mine else ""
         why = f": {because(doubts)}" if doubts else ""
-        return unknown(f"no {wanted} is on file{seen}{why}", [wanted], [s for m in mine[-1:] for s in m.sources])
+        asked = {} if is_asked_for(case, [instrument]) else {"ask_for": forms_of(case, [instrument])}
+        sources = [s for m in mine[-1:] for s in m.sources]
+        return unknown(f"no {wanted} is on file{seen}{why}", [wanted], sources, facts=asked)
     latest = [m for m in recent if m.day.last == recent[-1].day.last]
     found = [_weigh(case, measure, label, mark.value, at_least=at_least) for measure in latest]
     says = found[-1].says
