@@ -16,7 +16,6 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from cds.errors import MissingData
-from cds.fhir.clinical import read_conditions
 from cds.fhir.coverage import NOT_KNOWN, choose_coverage, read_coverages, unresolved_payers
 from cds.fhir.measures import read_measures
 from cds.fhir.orders import first_proposed, with_reasons
@@ -24,7 +23,6 @@ from cds.fhir.queries import INDISPENSABLE, queries_for
 from cds.fhir.record import read_record, start_reading, supplementary_gaps
 from cds.model import (
     Assessment,
-    Condition,
     Coverage,
     Evidence,
     EvidenceState,
@@ -39,6 +37,7 @@ from cds.model import (
 )
 from cds.rules.assess import assess
 from cds.rules.needs import needs_of
+from cds.rules.phase import phase_of
 from cds.rules.policy import Policy
 from cds.rules.safety import safety_of
 from cds.rules.select import Selection, choose_named, select_policy
@@ -90,17 +89,16 @@ def assess_orders(asked: Asked, ports: Ports) -> tuple[Assessment, ...]:
     """
     if not asked.orders:
         return ()
-    first = _needs_before_selection(asked)
+    first = _needs_before_selection(asked, ports)
     basics = _gather(ports, queries_for(first, ports.terms))
     payers = _payers(asked, ports, basics)
-    conditions = _conditions(asked, ports, basics)
-    choices = [_choose(asked, ports, with_reasons(order, conditions), payers) for order in asked.orders]
+    known_first = _record(asked, ports, basics) if len(first) > len(BASICS) else Record()
+    choices = [_choose(asked, ports, order, payers, known_first) for order in asked.orders]
     needs = (*needs_of(policy for choice in choices for policy in choice.selection.all), *first)
     known = {each.query.key for each in basics}
     queries = {key: query for key, query in queries_for(needs, ports.terms).items() if key not in known}
     evidence = (*basics, *_gather(ports, queries), *_requesters(asked, ports, needs))
-    reading, by_type = start_reading(ports.terms, asked.patient, evidence, ports.zone)
-    record = read_record(reading, by_type, evidence)
+    record = _record(asked, ports, evidence)
     extra = supplementary_gaps(evidence)
     told = _statements(asked, ports, evidence, record)
     return tuple(
@@ -144,10 +142,23 @@ def evaluation_date(asked: Asked, order: Order) -> date:
     return asked.as_of or first_proposed(order) or authored or asked.today
 
 
-def _needs_before_selection(asked: Asked) -> tuple[Need, ...]:
-    """Coverage and patient; and the problem list where an order names its diagnosis by reference only."""
-    referred = any(ref.startswith("Condition/") for order in asked.orders for ref in order.supporting)
-    return (*BASICS, Need(Fact.CONDITIONS)) if referred else BASICS
+def _needs_before_selection(asked: Asked, ports: Ports) -> tuple[Need, ...]:
+    """Coverage and patient, and what else the choice of a policy may turn on.
+
+    That is the problem list where an order names its diagnosis by reference only, and what tells the phase
+    of treatment where some policy applies to one phase only.
+    """
+    needs: tuple[Need, ...] = BASICS
+    if any(ref.startswith("Condition/") for order in asked.orders for ref in order.supporting):
+        needs += (Need(Fact.CONDITIONS),)
+    if any(policy.applies_to.phases for policy in ports.policies):
+        needs += (Need(Fact.VISITS), Need(Fact.PROCEDURES))
+    return needs
+
+
+def _record(asked: Asked, ports: Ports, evidence: Sequence[Evidence]) -> Record:
+    reading, by_type = start_reading(ports.terms, asked.patient, evidence, ports.zone)
+    return read_record(reading, by_type, evidence)
 
 
 def _gather(ports: Ports, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
@@ -181,19 +192,15 @@ def _payers(asked: Asked, ports: Ports, basics: Sequence[Evidence]) -> _Payers:
     more = ports.source.read(wanted) if wanted else ()
     organizations = [*by_type.get("Organization", []), *(r for each in more for r in each.resources)]
     failed = [e for e in (*basics, *more) if not e.whole and e.query.resource in ("Coverage", "Organization")]
-    why = f"whose policy it is cannot be told. {failed[0].reason}" if failed else NOT_KNOWN
+    reason = failed[0].reason.removeprefix("Coverage could not be read: ") if failed else ""
+    why = f"the coverage could not be read ({reason})" if failed else NOT_KNOWN
     broken = any(each.state in TECHNICAL for each in failed)
     return _Payers(read_coverages(reading, found, organizations), why, broken)
 
 
-def _conditions(asked: Asked, ports: Ports, basics: Sequence[Evidence]) -> tuple[Condition, ...]:
-    """The problem list, where it was gathered because an order names its diagnosis by reference."""
-    reading, by_type = start_reading(ports.terms, asked.patient, basics, ports.zone)
-    return read_conditions(reading, by_type.get("Condition", ()))
-
-
-def _choose(asked: Asked, ports: Ports, order: Order, payers: _Payers) -> _Choice:
+def _choose(asked: Asked, ports: Ports, order: Order, payers: _Payers, known: Record) -> _Choice:
     """The policy in force for one order; forced by name where somebody asked for one."""
+    order = with_reasons(order, known.conditions)
     as_of = evaluation_date(asked, order)
     coverage, why = choose_coverage(payers.coverages, as_of)
     if asked.policy is not None:
@@ -201,7 +208,9 @@ def _choose(asked: Asked, ports: Ports, order: Order, payers: _Payers) -> _Choic
     if coverage is None:
         reason = why if payers.coverages else payers.why_none
         return _Choice(order, as_of, None, Selection(None, reason), payers.broken)
-    return _Choice(order, as_of, coverage, select_policy(ports.policies, order, coverage, as_of, ports.terms))
+    phased = any(policy.applies_to.phases for policy in ports.policies)
+    phase = phase_of(order, known, as_of, ports.terms) if phased else None
+    return _Choice(order, as_of, coverage, select_policy(ports.policies, order, coverage, as_of, ports.terms, phase))
 
 
 def _assess_one(choice: _Choice, record: Record, ports: Ports, extra: Sequence[Gap]) -> Assessment:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from hooks.sandbox.demo import Stack, serving_page, start_service
 from hooks.sandbox.examples import Example, read_examples
 from hooks.sandbox.fhir_server import load, start_fhir_server
 from hooks.sandbox.http import FhirServer
 from hooks.sandbox.processes import free_port
+
+# The same examples at every run, so that a change is judged by what it changes. HYPOTHESIS_PROFILE=explore
+# looks for new ones.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
 @pytest.fixture(scope="session")

@@ -6,16 +6,17 @@ counts required criteria only: any not met, else any unknown, else met.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from cds.model import Assessment, Coverage, CriterionResult, Order, Outcome, Record, Result
 from cds.rules import explain
 from cds.rules.case import Case
 from cds.rules.criteria import KINDS
-from cds.rules.finding import Finding, all_of, any_of, negate, not_applicable
-from cds.rules.policy import AllOf, AnyOf, Criterion, Leaf, Not, OfCriterion, Policy, Test
+from cds.rules.finding import Finding, all_of, any_of, negate, not_applicable, unknown
+from cds.rules.policy import THRESHOLD_PARAMETERS, AllOf, AnyOf, Criterion, Leaf, Not, OfCriterion, Policy, Test
 from cds.terminology import Terminology
 
 
@@ -118,7 +119,7 @@ def _applied(case: Case, criterion: Criterion) -> Finding:
 def _test(case: Case, test: Test) -> Finding:
     match test:
         case Leaf(kind, params):
-            return KINDS[kind].test(case, params)
+            return _unstated(case, params) or KINDS[kind].test(case, params)
         case AllOf(parts):
             return all_of([_test(case, part) for part in parts])
         case AnyOf(parts):
@@ -129,6 +130,17 @@ def _test(case: Case, test: Test) -> Finding:
             finding = find(case, case.policy.criterion(name))
             # The other criterion tells its own story in its own row; here its result is enough.
             return replace(finding, says=f"{name.replace('-', ' ')} {explain.RESULT_WORDS[finding.result]}")
+
+
+def _unstated(case: Case, params: Mapping[str, Any]) -> Finding | None:
+    """Unknown, where the policy has no value of a threshold for this day and diagnosis; never a silent 0."""
+    named = [str(value) for key, value in params.items() if key in THRESHOLD_PARAMETERS]
+    missing = [name for name in named if name in case.policy.thresholds and case.value(name) is None]
+    if not missing:
+        return None
+    figure = missing[0].replace("-", " ")
+    whom = f" for {', '.join(case.diagnoses)}" if case.diagnoses else ""
+    return unknown(f"the policy states no {figure}{whom} on {case.as_of}", [f"the policy's {figure}"])
 
 
 def _limit(results: tuple[CriterionResult, ...]) -> int | None:

@@ -17,6 +17,7 @@ from cds.errors import PolicyError
 from cds.model import Discipline
 from cds.rules.criteria import KINDS
 from cds.rules.policy import (
+    THRESHOLD_PARAMETERS,
     AllOf,
     AnyOf,
     AppliesTo,
@@ -36,25 +37,6 @@ from cds.rules.policy import (
 from cds.terminology import Terminology
 from cds.yamlfile import Key, YamlFile, read_yaml
 
-# Parameters that name a threshold of the policy, and parameters that name value sets.
-THRESHOLD_PARAMETERS = frozenset(
-    (
-        "limit",
-        "share",
-        "days",
-        "days-before",
-        "days-after",
-        "day",
-        "visits",
-        "months",
-        "count",
-        "percent",
-        "gap",
-        "score",
-        "least",
-        "most",
-    )
-)
 _NOT_THRESHOLDS = frozenset(("projected", "completed-and-requested"))
 
 

@@ -7,6 +7,26 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+# Parameters of tests that name a threshold of the policy.
+THRESHOLD_PARAMETERS = frozenset(
+    (
+        "limit",
+        "share",
+        "days",
+        "days-before",
+        "days-after",
+        "day",
+        "visits",
+        "months",
+        "count",
+        "percent",
+        "gap",
+        "score",
+        "least",
+        "most",
+    )
+)
+
 
 @dataclass(frozen=True)
 class Leaf:

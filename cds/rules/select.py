@@ -32,13 +32,18 @@ class Selection:
 
 
 def select_policy(
-    policies: Iterable[Policy], order: Order, coverage: Coverage | None, day: date, terms: Terminology
+    policies: Iterable[Policy],
+    order: Order,
+    coverage: Coverage | None,
+    day: date,
+    terms: Terminology,
+    phase: str | None = None,
 ) -> Selection:
     """Choose by specificity; never by the order of files."""
     fitting = [
         (rank, policy)
         for policy in policies
-        if policy.in_force(day) and (rank := specificity(policy.applies_to, order, coverage, terms)) is not None
+        if policy.in_force(day) and (rank := specificity(policy.applies_to, order, coverage, terms, phase)) is not None
     ]
     adding = tuple(sorted((p for _, p in fitting if p.kind in ADDING_KINDS), key=lambda policy: policy.id))
     candidates = [(rank, policy) for rank, policy in fitting if policy.kind not in ADDING_KINDS]
@@ -76,7 +81,7 @@ def _none_applies(order: Order, coverage: Coverage | None, day: date) -> str:
 
 
 def specificity(
-    applies: AppliesTo, order: Order, coverage: Coverage | None, terms: Terminology
+    applies: AppliesTo, order: Order, coverage: Coverage | None, terms: Terminology, phase: str | None = None
 ) -> tuple[int, ...] | None:
     """One number for each field (0: wildcard); None where the policy does not apply."""
     line = coverage.line_of_business if coverage else None
@@ -88,6 +93,7 @@ def specificity(
         _services(applies, order, terms),
         _diagnoses(applies.diagnoses, order),
         _one_of(applies.disciplines, [order.discipline.value if order.discipline else None]),
+        _one_of(applies.phases, [phase]),
     ]
     if any(rank is None for rank in ranks):
         return None

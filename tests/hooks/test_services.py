@@ -8,6 +8,7 @@ import logging
 import random
 import string
 import time
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -525,7 +526,7 @@ def _mutated(body: Json, changes: list[tuple[tuple[Any, ...], Any]]) -> Json:
             if value == "(gone)":
                 del target[path[-1]]
             else:
-                target[path[-1]] = value
+                target[path[-1]] = deepcopy(value)  # later changes may reach into it
         except (KeyError, IndexError, TypeError):
             continue
     return copy
