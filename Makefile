@@ -18,6 +18,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 
 help:
 	@echo 'make demo     a FHIR server, the service and a sandbox EHR on this machine (ONCE=1: print the cards and end)'
+	@echo '              (FAULT=name: with an EHR that misbehaves so, see docs/faults.md)'
 	@echo 'make test     every check and every test'
 	@echo 'make check    style, types, import rules, policies'
 	@echo 'make format   puts the code into the house style'
@@ -26,7 +27,7 @@ help:
 	@echo 'make clean    removes .venv and everything else that was generated'
 
 demo: $(VENV)/.demo
-	@$(BIN)/therapy-cds demo $(if $(filter 1,$(ONCE)),--once)
+	@$(BIN)/therapy-cds demo $(if $(filter 1,$(ONCE)),--once) $(foreach fault,$(FAULT),--fault '$(fault)')
 
 test: check
 	$(BIN)/pytest

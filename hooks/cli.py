@@ -24,6 +24,7 @@ from hooks.cards import CardMaker
 from hooks.sandbox.demo import Ports, run_demo, show_exchanges
 from hooks.sandbox.errors import InputError, SandboxError
 from hooks.sandbox.examples import is_draft_order, read_examples, resources_of
+from hooks.sandbox.faults import choose
 from hooks.sandbox.fhir_server import load as load_example
 from hooks.sandbox.http import FhirServer, Json
 from hooks.sandbox.show import console_for
@@ -150,10 +151,12 @@ def _refuse_taken_port(host: str, port: int) -> None:
 @click.option("--port-page", default=0, type=Port, help="The page's port; any free one by default.")
 @click.option("--port-service", default=0, type=Port, help="The service's port; any free one by default.")
 @click.option("--port-fhir", default=0, type=Port, help="The FHIR server's port; any free one by default.")
+@click.option("--fault", "faults", multiple=True, help="NAME[=VALUE][:TYPE,...] of docs/faults.md; repeatable.")
 @_said_plainly
-def demo(once: bool, port_page: int, port_service: int, port_fhir: int) -> None:
+def demo(once: bool, port_page: int, port_service: int, port_fhir: int, faults: tuple[str, ...]) -> None:
     """Sign the example patients' orders against a real FHIR server, and open the sandbox EHR."""
-    run_demo(console_for(), once=once, ports=Ports(fhir=port_fhir, service=port_service, page=port_page))
+    ports = Ports(fhir=port_fhir, service=port_service, page=port_page)
+    run_demo(console_for(), once=once, ports=ports, faults=[choose(fault) for fault in faults])
 
 
 @main.command()

@@ -23,7 +23,7 @@ from hooks.sandbox.http import FhirServer, resources_in
 from hooks.sandbox.markup import html_of
 from hooks.sandbox.orders import form_of, title_of
 from hooks.sandbox.show import visits_words
-from hooks.sandbox.signing import send_feedback, sign
+from hooks.sandbox.signing import Change, as_built, send_feedback, sign
 
 Json = dict[str, Any]
 HERE = Path(__file__).resolve().parent.parent
@@ -40,13 +40,14 @@ HEADERS = {
 pages = Blueprint("sandbox", __name__)
 
 
-def create_sandbox(service_url: str, fhir_url: str, examples: Sequence[Example]) -> Flask:
+def create_sandbox(service_url: str, fhir_url: str, examples: Sequence[Example], change: Change = as_built) -> Flask:
     """Build the sandbox EHR.
 
     Args:
         service_url: the base URL of the CDS service that is to be tried.
         fhir_url: the base URL of the FHIR server that holds the patients.
         examples: the patients to choose from, with their draft orders.
+        change: what an EHR that misbehaves makes of its requests.
     """
     app = Flask(
         "hooks.sandbox",
@@ -56,7 +57,7 @@ def create_sandbox(service_url: str, fhir_url: str, examples: Sequence[Example])
     )
     app.config["MAX_CONTENT_LENGTH"] = 5_000_000
     app.extensions["desk"] = Desk(
-        service_url.rstrip("/"), FhirServer(fhir_url), {example.name: example for example in examples}
+        service_url.rstrip("/"), FhirServer(fhir_url), {example.name: example for example in examples}, change
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters["markdown"] = html_of
@@ -127,7 +128,7 @@ def sign_order(name: str) -> Json:
     drafts = edited(_drafts(body), body.get("edits") or {})
     if not drafts:
         raise InputError("there is no order left to sign; start again with the example's order")
-    exchanges = sign(desk.service_url, desk.fhir, example.patient_id, drafts)
+    exchanges = sign(desk.service_url, desk.fhir, example.patient_id, drafts, desk.change)
     return {
         "form": render_template("sandbox/form.html", example=example, drafts=drafts, changes={}),
         "answer": render_template("sandbox/answer.html", exchanges=exchanges),

@@ -8,8 +8,9 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -21,11 +22,13 @@ from hooks.sandbox.app import create_sandbox
 from hooks.sandbox.chart import coverages
 from hooks.sandbox.errors import SandboxError
 from hooks.sandbox.examples import Example, read_examples
+from hooks.sandbox.fault_proxy import FaultyServer, faulty_server
+from hooks.sandbox.faults import Chosen, change_request
 from hooks.sandbox.fhir_server import load, start_fhir_server
 from hooks.sandbox.http import FhirServer
 from hooks.sandbox.processes import Program, free_port
 from hooks.sandbox.show import clean, show_assessment, show_cards, show_patient
-from hooks.sandbox.signing import Exchange, sign
+from hooks.sandbox.signing import Change, Exchange, as_built, sign
 
 
 @dataclass(frozen=True)
@@ -39,22 +42,28 @@ class Ports:
 
 @dataclass(frozen=True)
 class Stack:
-    """A running FHIR server with the example patients, and a running service beside it."""
+    """A running FHIR server with the example patients, and a running service beside it.
+
+    `change` is what an EHR with faults makes of its requests.
+    """
 
     service_url: str
     fhir_url: str
     examples: tuple[Example, ...]
+    change: Change = as_built
+    faulty: FaultyServer | None = None
 
 
-def start_service(port: int, fhir_url: str, directory: Path) -> Program:
-    """Start the service as `therapy-cds serve` does, allowed to read one FHIR server."""
+def start_service(port: int, fhir_urls: str, directory: Path, settings: Mapping[str, str] | None = None) -> Program:
+    """Start the service as `therapy-cds serve` does, allowed to read FHIR servers (URLs separated by commas)."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("THERAPY_CDS_")}
     environment |= {
         "THERAPY_CDS_MODE": "development",
-        "THERAPY_CDS_FHIR_SERVERS": fhir_url,
+        "THERAPY_CDS_FHIR_SERVERS": fhir_urls,
         "THERAPY_CDS_BASE_URL": f"http://127.0.0.1:{port}",
         "THERAPY_CDS_DATABASE_URL": f"sqlite:///{directory / 'ledger.db'}",
     }
+    environment |= settings or {}
     return Program(
         "the service (therapy-cds serve)",
         [sys.executable, "-m", "hooks.cli", "serve", "--port", str(port)],
@@ -65,8 +74,10 @@ def start_service(port: int, fhir_url: str, directory: Path) -> Program:
 
 
 @contextlib.contextmanager
-def running_stack(ports: Ports | None = None) -> Iterator[Stack]:
+def running_stack(ports: Ports | None = None, faults: Sequence[Chosen] = ()) -> Iterator[Stack]:
     """Run a FHIR server with the example patients, and the service, until the block is left.
+
+    With faults, a proxy before the FHIR server and the EHR's requests misbehave.
 
     Raises:
         SandboxError: a part does not start; the message shows the tail of its log.
@@ -79,18 +90,21 @@ def running_stack(ports: Ports | None = None) -> Iterator[Stack]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="therapy-cds-")))
         # Both take a second or two, so they start side by side.
         fhir_server = stack.enter_context(start_fhir_server(fhir_port, directory))
-        service = stack.enter_context(start_service(service_port, fhir_url, directory))
+        faulty = stack.enter_context(faulty_server(fhir_url, faults)) if faults else None
+        allowed = f"{fhir_url},{faulty.base}" if faulty else fhir_url
+        service = stack.enter_context(start_service(service_port, allowed, directory))
         fhir_server.wait_until_ready()
         for example in examples:
             load(FhirServer(fhir_url), example)
         service.wait_until_ready()
-        yield Stack(service_url, fhir_url, examples)
+        change = partial(change_request, chosen=faults, proxy=faulty.base) if faulty else as_built
+        yield Stack(service_url, fhir_url, examples, change, faulty)
 
 
 @contextlib.contextmanager
 def serving_page(stack: Stack, port: int = 0) -> Iterator[str]:
     """Serve the sandbox's page on loopback; gives its address."""
-    app = create_sandbox(stack.service_url, stack.fhir_url, stack.examples)
+    app = create_sandbox(stack.service_url, stack.fhir_url, stack.examples, stack.change)
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_QuietHandler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
@@ -107,14 +121,17 @@ class _QuietHandler(WSGIRequestHandler):
         """Say nothing: the console is for the cards."""
 
 
-def run_demo(console: Console, *, once: bool, ports: Ports) -> None:
-    """Run the demo; returns after the printing when `once`, else at Ctrl-C.
+def run_demo(console: Console, *, once: bool, ports: Ports, faults: Sequence[Chosen] = ()) -> None:
+    """Run the demo, with an EHR that has these faults; returns after the printing when `once`, else at Ctrl-C.
 
     Raises:
         SandboxError: a part failed; every part that was started has been ended.
     """
-    with _ended_by_signals(), running_stack(ports) as stack:
+    with _ended_by_signals(), running_stack(ports, faults) as stack:
         console.print(f"FHIR server  {stack.fhir_url}", f"Service      {stack.service_url}", sep="\n")
+        for one in faults:
+            of = f" ({', '.join(one.types)})" if one.types else ""
+            console.print(Text(f"Fault        {one.fault.name}{of}: the EHR {one.fault.does}", style="bold"))
         failed = [example.name for example in stack.examples if not _sign_one(console, stack, example)]
         console.print()
         if failed:
@@ -132,7 +149,7 @@ def _sign_one(console: Console, stack: Stack, example: Example) -> bool:
     show_patient(console, example.patient_id, payers or "none on file", list(example.drafts))
     if not example.drafts:
         return True
-    exchanges = sign(stack.service_url, FhirServer(stack.fhir_url), example.patient_id, example.drafts)
+    exchanges = sign(stack.service_url, FhirServer(stack.fhir_url), example.patient_id, example.drafts, stack.change)
     return show_exchanges(console, exchanges)
 
 

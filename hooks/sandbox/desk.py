@@ -14,6 +14,7 @@ from hooks.sandbox.errors import InputError, SandboxError
 from hooks.sandbox.examples import Example
 from hooks.sandbox.http import FhirServer
 from hooks.sandbox.orders import form_of, with_visits, without_lines
+from hooks.sandbox.signing import Change, as_built
 from hooks.sandbox.timeline import Timeline, full_date, timeline_of
 
 Json = dict[str, Any]
@@ -31,11 +32,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Desk:
-    """Where a clinician sits: the service that advises, the FHIR server with the charts, the patients."""
+    """Where a clinician sits: the service that advises, the FHIR server with the charts, the patients.
+
+    `change` is what an EHR that misbehaves makes of its requests.
+    """
 
     service_url: str
     fhir: FhirServer
     examples: Mapping[str, Example]
+    change: Change = as_built
 
     def example(self, name: str) -> Example:
         """Find an example patient.

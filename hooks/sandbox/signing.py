@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,8 @@ from hooks.sandbox.errors import InputError, RefusalError, SandboxError
 from hooks.sandbox.http import Answer, FhirServer, ask, outcome_text
 
 Json = dict[str, Any]
+# From the request of a well-behaved EHR, and the service's prefetch templates, to the request that is posted.
+Change = Callable[[Json, dict[str, str]], Json]
 HTTP_OK = 200
 NOT_FOUND = 404
 
@@ -120,8 +122,22 @@ def prefetch_for(service: Service, fhir: FhirServer, context: Json) -> tuple[Jso
     return found, left_out
 
 
-def sign(service_url: str, fhir: FhirServer, patient_id: str, drafts: Sequence[Json]) -> list[Exchange]:
+def as_built(request: Json, templates: dict[str, str]) -> Json:
+    """Change nothing: what an EHR does that behaves."""
+    return request
+
+
+def sign(
+    service_url: str, fhir: FhirServer, patient_id: str, drafts: Sequence[Json], change: Change = as_built
+) -> list[Exchange]:
     """Sign draft orders: ask each order-sign service what it thinks of them.
+
+    Args:
+        service_url: the base URL of the CDS service.
+        fhir: the EHR's FHIR server.
+        patient_id: whose orders these are.
+        drafts: the draft orders.
+        change: what an EHR that misbehaves makes of the request.
 
     Raises:
         SandboxError: a server cannot be reached, or discovery fails. That a service refuses the request
@@ -131,7 +147,7 @@ def sign(service_url: str, fhir: FhirServer, patient_id: str, drafts: Sequence[J
     exchanges = []
     for service in discover(service_url):
         prefetch, left_out = prefetch_for(service, fhir, context)
-        request = sign_request(fhir.base, context, prefetch)
+        request = change(sign_request(fhir.base, context, prefetch), service.prefetch)
         url = f"{service_url.rstrip('/')}/cds-services/{service.id}"
         answer = ask("POST", url, request)
         exchanges.append(Exchange(service.id, url, request, answer.status, answer.body, answer.seconds, left_out))
