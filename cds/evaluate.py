@@ -42,9 +42,9 @@ def evaluate_bundle(
             remedy="Add a ServiceRequest whose status is 'draft'",
         )
     patient = patients[0].id
-    urls = {p.url: f"Patient/{patient}" for p in patients if p.url}
+    urls = {resource.url: resource.reference for resource in resources if resource.url}
     orders, problems = read_orders([(draft.reference, _json(draft)) for draft in drafts], terms, patient, urls)
-    if problems and not orders:
+    if problems:
         raise UnusableOrder(problems[0], where=str(path))
     record = tuple(r for r in resources if r.type != "ServiceRequest" or r not in drafts)
     asked = Asked(patient, orders, today, as_of, policy)
