@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
@@ -13,6 +14,7 @@ from cds.fhir.queries import search_of
 from cds.model import Evidence, EvidenceState, Fact, Query, Resource
 
 log = logging.getLogger(__name__)
+_PATIENTS = re.compile(rb'"(?:[^"\s]*/)?Patient/([A-Za-z0-9.-]{1,64})(?:/_history/[^"]*)?"')
 NO_SERVER = "the EHR did not send it and gave no access to its FHIR server"
 
 
@@ -94,6 +96,8 @@ class EhrSource:
             wrong = wrong or types
             reason = f"{here} holds {wrong[0]} where {query.resource} was asked for"
             return Evidence(query, EvidenceState.FAILED, reason=reason)
+        if _all_of_others(answer.resources, self._patient):
+            return Evidence(query, EvidenceState.FAILED, reason=f"{here} holds another patient's resources")
         if answer.cut or answer.problems or answer.outcome:
             why = answer.problems[0] if answer.problems else "it is one page of more"
             return Evidence(query, EvidenceState.CUT, answer.resources, f"{here} is not whole: {why}")
@@ -120,6 +124,9 @@ class EhrSource:
             return Evidence(query, EvidenceState.NOT_ASKED, reason=self._no_client)
         fetched = self._client.search(search_of(query, self._patient), self._deadline)
         spent = (time.monotonic() - began) * 1000
+        if _all_of_others(fetched.resources, self._patient):
+            reason = f"{query.resource} could not be read: the FHIR server answered for another patient"
+            return Evidence(query, EvidenceState.FAILED, reason=reason, milliseconds=spent)
         return Evidence(query, fetched.state, fetched.resources, fetched.reason, spent)
 
 
@@ -132,6 +139,25 @@ def _result(future: Future[Evidence], query: Query) -> Evidence:
         log.error("a search of %s failed (%s)", query.resource, type(fault).__name__)
         reason = f"{query.resource} could not be read because of a fault in the service"
         return Evidence(query, EvidenceState.FAILED, reason=reason)
+
+
+def _all_of_others(resources: Sequence[Resource], patient: str) -> bool:
+    """Whether all that came speaks of other patients: an answer to another question, which tells nothing of ours.
+
+    Where only some of it does, the server did not narrow its search down, and the readers leave the rest out.
+    """
+    wanted = patient.encode()
+    named = (
+        [resource.id.encode()] if resource.type == "Patient" else _PATIENTS.findall(resource.payload)
+        for resource in resources
+        if resource.type != "Organization"
+    )
+    seen = False
+    for patients in named:
+        if not patients or wanted in patients:
+            return False
+        seen = True
+    return seen
 
 
 def _better(supplied: Evidence, fetched: Evidence | None) -> Evidence:

@@ -76,6 +76,8 @@ def _shares(mine: Sequence[str], others: Sequence[str]) -> bool:
 
 
 def _none_applies(order: Order, coverage: Coverage | None, day: date) -> str:
+    if coverage and not coverage.payers and not coverage.payer_name:
+        return "the coverage names no payer that can be read, so it cannot be told whose policy applies"
     payer = coverage.payer_name or "this payer" if coverage else "this payer"
     return f"no policy of {payer} for {order.label[:1].lower()}{order.label[1:]} is in force on {day.isoformat()}"
 

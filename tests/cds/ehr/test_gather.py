@@ -103,6 +103,25 @@ def test_the_state_tells_what_was_sent_when_there_is_no_server(
     assert evidence.whole is (not says)
 
 
+OTHERS = encounter(2) | {"subject": {"reference": "https://ehr.example.org/fhir/Patient/f001"}}
+OURS = encounter(3) | {"subject": {"reference": "Patient/f000"}}
+
+
+def test_an_answer_tells_nothing_when_all_of_it_is_another_patients(
+    pool: ThreadPoolExecutor, session: requests.Session
+) -> None:
+    with misbehaving(replying(searchset(OTHERS))) as server:
+        searched = one(pool, None, FhirClient(session, server.base, None))
+    assert (searched.state, searched.resources) == (EvidenceState.FAILED, ())
+    assert "answered for another patient" in searched.reason
+    sent = one(pool, searchset(OTHERS))
+    assert (sent.state, "holds another patient's resources" in sent.reason) == (EvidenceState.FAILED, True)
+
+
+def test_an_answer_is_used_when_only_some_of_it_is_another_patients(pool: ThreadPoolExecutor) -> None:
+    assert one(pool, searchset(OTHERS, OURS)).state is EvidenceState.SUPPLIED
+
+
 @pytest.mark.parametrize("sent", [None, b"null", OUTCOME, searchset(encounter(), total=2), PATIENT])
 def test_it_is_searched_when_what_was_sent_is_not_whole(
     pool: ThreadPoolExecutor, session: requests.Session, sent: object
