@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
-from cds.model import Concept
+from cds.model import Concept, Statement
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,44 @@ class Instrument:
         best = next((figure for figure in known if figure.get("verified")), next(iter(known), None))
         return None if best is None else (float(best["value"]), str(best.get("kind", "")), bool(best.get("verified")))
 
+    # --------------------------------------------------------------------------------------------- scales
+
+    def other_scales(self, subscale: str | None) -> list[Mapping[str, Any]]:
+        """The other scales on which some systems report this score."""
+        entries = self.data.get("other-scales") or ()
+        return [entry for entry in entries if entry.get("subscale", subscale) == subscale]
+
+    def on_scale(self, scale: str, subscale: str | None) -> Instrument:
+        """The same instrument as it is on another scale: with that scale's range, direction and important change."""
+        entry = next((e for e in self.other_scales(subscale) if e["scale"] == scale), None)
+        if entry is None:
+            return self
+        figures = {"important-change": entry.get("important-change"), "detectable-change": None}
+        limits = {"low": entry["low"], "high": entry["high"]}
+        own = {"range": limits, "better": entry["better"], "subscales": [], "bands": [], **figures}
+        return Instrument(self.id, self.name, {**self.data, **own})
+
+    def grade(self, text: str) -> float | None:
+        """The rank of a grade that is told in signs or words (`3-/5`, `good plus`); None for a deficit in words."""
+        told = re.sub(r"\s*/\s*5\b", "", text.strip().lower())
+        told = re.sub(r"\s+", " ", told.removeprefix("grade ").removeprefix("mmt "))
+        for entry in self.data.get("ordinal") or ():
+            if told in (str(entry["grade"]), *entry.get("words", ())):
+                return float(entry["value"])
+        return None
+
     # -------------------------------------------------------------------------------------------- answers
+
+    def worth(self, statement: Statement) -> float | None:
+        """The points of an answer: a number, a coded answer, its weight in the form, or its words."""
+        value = statement.value
+        if statement.value_concept is not None:
+            known = self.points(statement.value_concept)
+            return statement.points if known is None else known
+        if isinstance(value, str):
+            number = number_in(value)
+            return self.points(Concept(text=value)) if number is None else number
+        return None if value is None else float(value)
 
     def points(self, answer: Concept) -> float | None:
         """What a coded answer of this instrument is worth: by its code, else by its words; None where not known."""
@@ -90,6 +128,15 @@ class Instrument:
             return True
         texts = [question.text, *(code.display for code in question.codes)]
         return any(word in _bare_words(text) for word in item.get("words") or () for text in texts if text)
+
+
+def number_in(text: str) -> float | None:
+    """The number that a text is, and nothing but it."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
 
 
 def link_code(link: str) -> str:

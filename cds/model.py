@@ -317,7 +317,11 @@ class Appointment:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One score of one instrument on one date; `score` is None for an ordinal told in words (`text`)."""
+    """One score of one instrument on one date; `score` is None for what is told in words only (`text`).
+
+    `scale` names the scale where it is not the instrument's usual one, and `group` the muscle group of a grade:
+    only scores of one scale, group, subscale and side are ever compared.
+    """
 
     instrument: str
     subscale: str | None
@@ -327,6 +331,8 @@ class Measure:
     side: str | None = None
     text: str = ""
     preliminary: bool = False
+    scale: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,10 @@ class Terminology:
         """Instrument and subscale that a code stands for."""
         return self._measure_codes.get((code.system, code.code))
 
+    def scale_of_code(self, concept: Concept) -> str | None:
+        """The scale that a concept's code says (`raw`); None where it does not say."""
+        return next(filter(None, (self._scales.get((code.system, code.code)) for code in concept.codes)), None)
+
     @property
     def measure_codes(self) -> tuple[tuple[str, str], ...]:
         """Every (system, code) that stands for a score, a panel of scores, or a safety item."""
@@ -400,6 +404,11 @@ class Terminology:
                 for code in subscale.get("codes") or ():
                     found[(code["system"], str(code["code"]))] = (instrument, subscale["id"])
         return found
+
+    @cached_property
+    def _scales(self) -> dict[tuple[str, str], str]:
+        entries = (entry for instrument in self.instruments.values() for entry in instrument.data.get("codes") or ())
+        return {(entry["system"], str(entry["code"])): str(entry["scale"]) for entry in entries if "scale" in entry}
 
     @cached_property
     def _measure_names(self) -> dict[str, tuple[Instrument, str | None]]:

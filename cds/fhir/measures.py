@@ -8,24 +8,22 @@ canonical. A score outside its instrument's range, or one that says it is absent
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 
 from cds.fhir import shapes
 from cds.fhir.elements import CodeableConcept, Quantity
+from cds.fhir.once import once
 from cds.fhir.reading import NO_DATE, Reading
-from cds.instruments import Instrument, link_code
-from cds.model import Code, Concept, Days, Fact, Measure, Resource, Statement
+from cds.fhir.responses import read_responses
+from cds.fhir.scales import PLAINLY, scale_of
+from cds.instruments import Instrument, number_in
+from cds.model import Concept, Days, Fact, Measure, Resource, Statement
 
 _NAME_CODES = ("89195-2", "89190-3")
 _SCORE_CODES = ("89194-5", "89191-1")
 _PANEL_CODES = ("89196-0", "89197-8")
 _UNUSED = ("entered-in-error", "cancelled")
-_WEIGHTS = (
-    "http://hl7.org/fhir/StructureDefinition/ordinalValue",
-    "http://hl7.org/fhir/StructureDefinition/itemWeight",
-    "http://hl7.org/fhir/StructureDefinition/iso21090-CO-value",
-)
 _PRELIMINARY = ("preliminary", "registered", "in-progress")
 Found = tuple[Instrument, str | None]
 
@@ -38,6 +36,7 @@ class _Value:
     text: str = ""
     truth: bool | None = None
     concept: Concept | None = None
+    unit: str = ""
 
     @property
     def plain(self) -> bool | float | str | None:
@@ -52,23 +51,9 @@ def read_measures(
     """All measures (each measurement once) and all other statements, oldest first."""
     observations = _Observations(reading, by_type.get("Observation", ()))
     measures, statements = observations.read()
-    for resource, response in reading.each(
-        by_type.get("QuestionnaireResponse", ()), shapes.QuestionnaireResponse, Fact.MEASURES
-    ):
-        if response.status in _UNUSED:
-            continue
-        day = reading.days(resource.reference, response.authored, Fact.MEASURES) or NO_DATE
-        told = [_answer_statement(reading, resource.reference, day, *item) for item in _answers(response.item)]
-        if response.status not in ("completed", "amended", ""):
-            # Nobody waits for the end of a form where a patient has told of self-harm.
-            statements += [statement for statement in told if reading.terms.asks_safety(statement.concept)]
-            continue
-        statements += told
-        instrument = reading.terms.measure_for_questionnaire(response.questionnaire)
-        if instrument is not None:
-            preliminary = response.status == "in-progress"
-            measures.append(Measure(instrument.id, None, None, day, (resource.reference,), preliminary=preliminary))
-    return _once(measures, observations.derived), tuple(sorted(statements, key=_when))
+    answered, answers = read_responses(reading, by_type.get("QuestionnaireResponse", ()))
+    told = sorted([*statements, *answers], key=_when)
+    return once([*measures, *answered], observations.derived), tuple(told)
 
 
 # --------------------------------------------------------------------------------------------- observations
@@ -111,10 +96,10 @@ class _Observations:
             yield from self._generic_panel(source, observation)
             return
         if found := self._instrument(concept):
-            yield from self._measure(source, observation, found, self._value_of(observation))
+            yield from self._measure(source, observation, found, self._value_of(observation), observation.code)
         for component in observation.component:
             if part := self._instrument(self.reading.concept(component.code)):
-                yield from self._measure(source, observation, part, self._value_of(component))
+                yield from self._measure(source, observation, part, self._value_of(component), component.code)
 
     def _instrument(self, concept: Concept) -> Found | None:
         """By code; else by the text or a display of a code that is not a standard one (local names)."""
@@ -135,33 +120,47 @@ class _Observations:
                 score = self._value_of(part)
         name = name or self.reading.concept(observation.code).text
         if found := self.reading.terms.measure_for_name(name):
-            yield from self._measure(source, observation, found, score)
+            yield from self._measure(source, observation, found, score, None)
         else:
             self.reading.note(source, "a measure panel whose instrument is not in the catalogue")
 
-    def _measure(self, source: str, observation: shapes.Observation, found: Found, value: _Value) -> Iterator[Measure]:
+    def _measure(
+        self,
+        source: str,
+        observation: shapes.Observation,
+        found: Found,
+        value: _Value,
+        code: CodeableConcept | None,
+    ) -> Iterator[Measure]:
         instrument, subscale = found
         if value.plain is None:
             self._note_absent(source, observation, instrument)
             return
         text = value.text or (value.concept.label if value.concept else "")
-        score = value.number if value.number is not None else _number(text)
+        score = value.number if value.number is not None else _score_in(text, instrument)
         if score is None and not instrument.impairment:
             self.reading.note(source, f"a {instrument.name} score that is no number", Fact.MEASURES)
             return
-        if score is not None and (problem := _out_of_range(instrument, subscale, score)):
-            self.reading.note(source, problem, Fact.MEASURES)
+        concept = self.reading.concept(code)
+        told = PLAINLY
+        if score is not None:
+            told = scale_of(instrument, subscale, score, value.unit, self.reading.terms.scale_of_code(concept))
+        if told.problem:
+            self.reading.note(source, told.problem, Fact.MEASURES if told.impossible else None)
+        if told.impossible:
             return
         body = (observation.bodySite,) if observation.bodySite else ()
         yield Measure(
             instrument=instrument.id,
             subscale=subscale,
-            score=score,
+            score=None if told.problem else score,
             day=self._day_of(source, observation),
             sources=(source,),
             side=next(filter(None, (self.reading.terms.side(self.reading.concept(site)) for site in body)), None),
-            text=text,
+            text=told.text or text,
             preliminary=observation.status in _PRELIMINARY,
+            scale=told.scale,
+            group=concept.label.casefold() if instrument.data.get("ordinal") else "",
         )
 
     def _note_absent(self, source: str, observation: shapes.Observation, instrument: Instrument) -> None:
@@ -187,7 +186,7 @@ class _Observations:
         if item.dataAbsentReason is not None:
             return _Value()
         if item.valueQuantity is not None:
-            return _Value(number=_quantity(item.valueQuantity))
+            return _Value(number=_quantity(item.valueQuantity), unit=item.valueQuantity.code or item.valueQuantity.unit)
         if item.valueInteger is not None:
             return _Value(number=float(item.valueInteger))
         if item.valueBoolean is not None:
@@ -200,91 +199,11 @@ def _quantity(quantity: Quantity) -> float | None:
     return None if quantity.comparator or quantity.value is None or not isfinite(quantity.value) else quantity.value
 
 
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if isfinite(number) else None
-
-
-def _out_of_range(instrument: Instrument, subscale: str | None, score: float) -> str | None:
-    limits = instrument.range(subscale)
-    if limits is None or limits[0] <= score <= limits[1]:
-        return None
-    return f"a {instrument.name} score outside its range of {limits[0]:g} to {limits[1]:g} was not used"
-
-
-# ----------------------------------------------------------------------------------------- questionnaire items
-
-
-def _answers(items: Iterable[shapes.ResponseItem]) -> Iterator[tuple[shapes.ResponseItem, shapes.Answer]]:
-    for item in items:
-        for answer in item.answer:
-            yield item, answer
-            yield from _answers(answer.item)
-        yield from _answers(item.item)
-
-
-def _answer_statement(
-    reading: Reading, source: str, day: Days, item: shapes.ResponseItem, answer: shapes.Answer
-) -> Statement:
-    coding = answer.valueCoding
-    concept = reading.concept(CodeableConcept(coding=(coding,))) if coding else None
-    number = next((n for n in (answer.valueDecimal, answer.valueInteger) if n is not None), None)
-    if number is None and answer.valueQuantity is not None:
-        number = answer.valueQuantity.value
-    value = _Value(number, answer.valueString or answer.valueDate, answer.valueBoolean, concept)
-    asked = Concept((Code("", item.linkId), *_defined(item.definition)), item.text)
-    return Statement(asked, value.plain, day, source, concept, _weight(coding))
-
-
-def _defined(definition: str) -> tuple[Code, ...]:
-    """The LOINC code that an item's definition names."""
-    return (Code("loinc", link_code(definition)),) if definition.startswith("http://loinc.org/") else ()
-
-
-def _weight(coding: shapes.AnswerCoding | None) -> float | None:
-    """What a form says that a coded answer is worth (the ordinal value of R4, the item weight of R5)."""
-    found = (e.valueDecimal for e in coding.extension if e.url in _WEIGHTS) if coding else ()
-    return next((weight for weight in found if weight is not None), None)
-
-
-# -------------------------------------------------------------------------------------------------- de-doubling
-
-
-def _once(measures: Iterable[Measure], derived: Mapping[str, str]) -> tuple[Measure, ...]:
-    """The same measurement told twice is one: derived from, member of, or same instrument, day and score.
-
-    A response without a score gives way to a score of the same instrument on the same day.
-    """
-    kept: dict[tuple[object, ...], Measure] = {}
-    for measure in measures:
-        if measure.score is None and any(source in derived for source in measure.sources):
-            continue
-        key = (
-            measure.instrument,
-            measure.subscale,
-            measure.side,
-            measure.day.first,
-            measure.day.last,
-            measure.score,
-            measure.text if measure.score is None else "",
-        )
-        if twin := kept.get(key):
-            sources = tuple(dict.fromkeys((*twin.sources, *measure.sources)))
-            kept[key] = replace(twin, sources=sources, preliminary=twin.preliminary and measure.preliminary)
-        else:
-            kept[key] = measure
-    scored = {(m.instrument, m.day.first) for m in kept.values() if m.score is not None}
-    whole = [m for m in kept.values() if m.score is not None or m.text or (m.instrument, m.day.first) not in scored]
-    return tuple(sorted(whole, key=_order))
+def _score_in(text: str, instrument: Instrument) -> float | None:
+    """The number that a text is, or the rank of the grade that it names."""
+    number = number_in(text)
+    return instrument.grade(text) if number is None else number
 
 
 def _when(statement: Statement) -> tuple[str, str]:
     return statement.day.first.isoformat() if statement.day.first else "", statement.source
-
-
-def _order(measure: Measure) -> tuple[str, str, str, float]:
-    first = measure.day.first.isoformat() if measure.day.first else ""
-    return first, measure.instrument, measure.subscale or "", measure.score or 0.0

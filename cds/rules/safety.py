@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from cds.instruments import Instrument
-from cds.model import Concept, CriterionResult, Result, Statement
+from cds.model import CriterionResult, Result, Statement
 from cds.terminology import Terminology
 
 LOOK_BACK = timedelta(days=90)
@@ -35,32 +35,15 @@ def safety_of(statements: Iterable[Statement], as_of: date, terms: Terminology) 
 
 def is_positive(statement: Statement, instrument: Instrument) -> bool:
     """Whether an answer to a safety item is more than none; an answer that nobody can read is not."""
-    points = _points(statement, instrument)
+    points = instrument.worth(statement)
     return points is not None and points > 0
-
-
-def _points(statement: Statement, instrument: Instrument) -> float | None:
-    if statement.value_concept is not None:
-        known = instrument.points(statement.value_concept)
-        return statement.points if known is None else known
-    if isinstance(statement.value, str):
-        number = _number(statement.value)
-        return instrument.points(Concept(text=statement.value)) if number is None else number
-    return None if statement.value is None else float(statement.value)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _settled(positive: Statement, told: Iterable[Statement], instrument: Instrument) -> bool:
     """Whether a later answer says none."""
     last = positive.day.last
     later = [s for s in told if last is not None and s.day.surely_after(last)]
-    return any(_points(s, instrument) == 0 for s in later)
+    return any(instrument.worth(s) == 0 for s in later)
 
 
 def _result(instrument: Instrument, positive: list[Statement]) -> CriterionResult:

@@ -19,7 +19,7 @@ KEYS = {
     "subscales", "codes", "questionnaires", "important-change", "detectable-change", "traps", "other-scales",
     "bands", "licence", "cite", "checked_on", "verified",
 }  # fmt: skip
-EXTRAS = {"thresholds", "safety-item", "answers", "scoring", "ordinal", "deficit-words", "is-change"}
+EXTRAS = {"thresholds", "safety-item", "answers", "scoring", "usual-units", "ordinal", "deficit-words", "is-change"}
 MEASURES = {
     "function", "pain", "mental-health", "beliefs", "balance", "walking", "cognition",
     "range-of-motion", "strength", "functional-task",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 
+from cds.instruments import Instrument
 from cds.model import Fact, Measure, Result
 from cds.rules.case import Case
+from cds.rules.change import changes, read_change, sources_of, told
 from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, listed
 from cds.rules.episode import earliest_current
 from cds.rules.finding import Finding, any_of, met, not_applicable, not_met, unknown
-from cds.terminology import Instrument
 
 
 def suited(case: Case) -> tuple[Instrument, ...]:
@@ -53,23 +54,23 @@ def outcome_measure_on_file(case: Case, params: Params) -> Finding:
     facts = _facts(case, instruments, mine, params["window"])
     unsure = case.doubts(Fact.VISITS) if final and not _surely(case, params, final) else ()
     if unsure:
-        says = f"{_told(case, final[-1])}, but not all visits could be read: {because(unsure)}"
-        return unknown(says, ["the therapy visits of this episode in full"], _sources(final), facts=facts)
+        says = f"{told(case, final[-1])}, but not all visits could be read: {because(unsure)}"
+        return unknown(says, ["the therapy visits of this episode in full"], sources_of(final), facts=facts)
     if final:
-        return met(f"{_told(case, final[-1])} {when}", _sources(final), facts=facts)
+        return met(f"{told(case, final[-1])} {when}", sources_of(final), facts=facts)
     maybe = [m for m in mine if m.day.within(first, last) is None]
     asked = f"{names(instruments)} between {first} and {last}"
     if inside or maybe:
         why = "is preliminary" if inside else f"is dated only {maybe[-1].day}"
         return unknown(
-            f"a score on file {why}", [f"a final, dated score of {asked}"], _sources(inside or maybe), facts=facts
+            f"a score on file {why}", [f"a final, dated score of {asked}"], sources_of(inside or maybe), facts=facts
         )
     doubts = case.doubts(Fact.MEASURES)
     if params["window"] == "baseline":
         doubts += case.doubts(Fact.VISITS)
     if doubts:
         return unknown(f"outcome measures could not be read in full: {because(doubts)}", [asked], facts=facts)
-    seen = f" (last seen {_told(case, mine[-1])})" if mine else ""
+    seen = f" (last seen {told(case, mine[-1])})" if mine else ""
     return not_met(
         f"no {names(instruments)} on file {when}, {first} to {last}{seen}",
         change=[
@@ -109,100 +110,15 @@ def is_asked_for(case: Case, instruments: Iterable[Instrument]) -> bool:
     """Whether an open task asks for one of the instruments, by its name or by its Questionnaire's canonical."""
     wanted = {instrument.id: instrument for instrument in instruments}
     names = [name for i in wanted.values() for name in (i.name, i.data.get("title"), *(i.data.get("aliases") or ()))]
-    told = re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(str(name)) for name in names if name)})(?!\w)", re.IGNORECASE)
+    named = re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(str(name)) for name in names if name)})(?!\w)", re.IGNORECASE)
     for task in case.record.tasks:
         asked = [case.terms.measure_for_questionnaire(word) for word in task.text.split() if "://" in word]
-        if any(i and i.id in wanted for i in asked) or (wanted and told.search(task.text)):
+        if any(i and i.id in wanted for i in asked) or (wanted and named.search(task.text)):
             return True
     return False
 
 
-def _told(case: Case, measure: Measure) -> str:
-    """`iHOT-12 46 on 2025-03-01`."""
-    instrument = case.terms.instruments[measure.instrument]
-    part = f" {instrument.part(measure.subscale).get('name')}" if measure.subscale else ""
-    score = f" {measure.score:g}" if measure.score is not None else (f" {measure.text}" if measure.text else "")
-    return f"{instrument.name}{part}{score} on {measure.day}"
-
-
-def _sources(measures: Iterable[Measure]) -> list[str]:
-    return [source for measure in measures for source in measure.sources]
-
-
 # ------------------------------------------------------------------------------------------------ change
-
-
-@dataclass(frozen=True)
-class Change:
-    """Baseline and latest of one instrument and subscale, and how a clinician reads the difference."""
-
-    instrument: Instrument
-    baseline: Measure
-    latest: Measure
-    gain: float
-    threshold: float | None
-    kind: str
-    verified: bool
-    ceiling: bool
-    sure: bool = True
-
-
-def changes(case: Case, wanted: Iterable[Instrument]) -> list[Change]:
-    """Every comparable pair within the episode: same instrument, subscale and side, on different days."""
-    found: list[Change] = []
-    first = case.start - timedelta(days=14)
-    for instrument in wanted:
-        groups: dict[tuple[str | None, str | None], list[Measure]] = {}
-        earlier: set[tuple[str | None, str | None]] = set()
-        for m in case.record.measures:
-            usable = m.instrument == instrument.id and m.score is not None and not m.preliminary
-            if usable and m.day.exact and m.day.within(first, case.as_of):
-                groups.setdefault((m.subscale, m.side), []).append(m)
-            elif usable and m.day.within(first, None) is not True:
-                earlier.add((m.subscale, m.side))
-        for (subscale, side), scores in groups.items():
-            days = [m.day.exact for m in scores]
-            unclear = days.count(days[0]) > 1 or days.count(days[-1]) > 1
-            if days[0] != days[-1] and not unclear:
-                # With visits that could not be read, the episode, and its baseline, may be older than was seen.
-                sure = (subscale, side) not in earlier or not case.doubts(Fact.VISITS)
-                found.append(replace(_change(instrument, subscale, scores[0], scores[-1]), sure=sure))
-    return found
-
-
-def _change(instrument: Instrument, subscale: str | None, baseline: Measure, latest: Measure) -> Change:
-    before, after = baseline.score or 0.0, latest.score or 0.0
-    gain = after - before if instrument.higher_is_better else before - after
-    important = instrument.important_change(subscale)
-    limits = instrument.range(subscale)
-    best = (limits[1] if instrument.higher_is_better else limits[0]) if limits else None
-    ceiling = bool(important and best is not None and abs(best - before) < important[0])
-    threshold, label, verified = important or (None, "", False)
-    return Change(instrument, baseline, latest, gain, threshold, label, verified, ceiling)
-
-
-def read_change(case: Case, change: Change) -> Finding:
-    """Improved, unchanged, worse or not comparable, as a finding."""
-    name = change.instrument.name
-    part = change.instrument.part(change.baseline.subscale).get("name") if change.baseline.subscale else None
-    label = f"{name} {part}" if part else name
-    says = f"{label} {change.baseline.score:g} to {change.latest.score:g}"
-    evidence = _sources((change.baseline, change.latest))
-    if change.ceiling:
-        return not_applicable(f"{says}: too near the best possible score to show change", evidence)
-    if change.threshold is None:
-        return unknown(f"{says}: no important change is known for {label}", ["a published important change"], evidence)
-    if not change.sure:
-        return unknown(f"{says}: an older score may be the baseline", ["the date of the first visit"], evidence)
-    margin = f"{change.kind or 'important change'} {change.threshold:g}"
-    if change.gain >= change.threshold:
-        if not change.verified:
-            missing = [f"the important change of {label}, verified (the catalogue's figure is not)"]
-            return unknown(f"{says} ({margin}, not verified)", missing, evidence)
-        return met(f"{says}, improved ({margin})", evidence)
-    worse = change.gain <= -change.threshold
-    word = "worse" if worse else "no important change"
-    return not_met(f"{says}, {word} ({margin})", evidence, [f"met if {label} improves by {change.threshold:g}"])
 
 
 @kind("outcome-measure-improved", Fact.MEASURES, Fact.VISITS)
@@ -219,7 +135,7 @@ def improvement(case: Case, params: Params, wanted: Sequence[Instrument], what: 
     """
     found = [read_change(case, change) for change in changes(case, wanted)]
     if any(finding.result is not Result.NOT_APPLICABLE for finding in found):
-        return any_of(found)
+        return _with_worse(any_of(found), found)
     known = {instrument.id for instrument in wanted}
     # A score of another time may belong to the episode, if that is older than the visits that could be read.
     elsewhere = any(m.instrument in known for m in case.record.measures)
@@ -228,6 +144,28 @@ def improvement(case: Case, params: Params, wanted: Sequence[Instrument], what: 
     asked = [f"the same {what} at the start of care and now"]
     if found:
         return not_applicable("; ".join(finding.says for finding in found))
+    if unscored := _unscored(case, known):
+        says = f"{says}: {'; '.join(told(case, m) for m in unscored)}"
+        return unknown(says, ["the score of these answers"], sources_of(unscored))
     if doubts or params.get("when-absent") != "not-met":
         return unknown(f"{says} ({because(doubts)})" if doubts else says, asked)
     return not_met(says, change=[f"met if {asked[0]} are on file and show an important change"])
+
+
+def _with_worse(joined: Finding, found: Sequence[Finding]) -> Finding:
+    """A join that is met, with the words of the changes for the worse that it leaves out."""
+    worse = [finding.says for finding in found if finding.facts.get("worse") and finding.says not in joined.says]
+    return replace(joined, says="; but ".join((joined.says, *worse))) if joined.result is Result.MET else joined
+
+
+def _unscored(case: Case, wanted: set[str]) -> list[Measure]:
+    """Answers to questionnaires within the episode whose score is not known."""
+    first = case.start - timedelta(days=14)
+    return [
+        m
+        for m in case.record.measures
+        if m.instrument in wanted
+        and m.score is None
+        and m.day.within(first, case.as_of) is not False
+        and not case.terms.instruments[m.instrument].impairment
+    ]

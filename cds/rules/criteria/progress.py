@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from cds.instruments import Instrument
 from cds.model import Fact, Goal
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.outcome_measures import improvement
 from cds.rules.criteria.words import because, listed, plural
 from cds.rules.finding import Finding, met, not_met, unknown
-from cds.terminology import Instrument
 
 _FAMILY_NAMES = {
     "range-of-motion": "range of motion",

@@ -35,7 +35,7 @@ def _against(case: Case, params: Params, *, at_least: bool) -> Finding:
     wanted = f"{label} since {since}"
     mine = [
         m for m in case.record.measures
-        if m.instrument == instrument.id and (part is None or m.subscale == part) and m.score is not None
+        if m.instrument == instrument.id and part in (None, m.subscale) and m.score is not None and not m.scale
     ]  # fmt: skip
     recent = [m for m in mine if m.day.within(since, case.as_of) and not m.preliminary]
     doubts = case.doubts(Fact.MEASURES)

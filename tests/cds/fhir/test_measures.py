@@ -153,10 +153,10 @@ def test_a_score_is_preliminary_when_its_status_says_so(status: str, preliminary
     assert one(ihot(DAY, 41, status=status)).preliminary is preliminary
 
 
-def test_a_grade_is_kept_in_words_when_it_is_an_impairment() -> None:
+def test_a_grade_has_its_rank_and_its_words_when_it_is_an_impairment() -> None:
     code = concept("https://therapy-cds.example/CodeSystem/impairment-measures", "hip-strength")
     found = one(observation(DAY, code, valueString="good plus"))
-    assert (found.score, found.text) == (None, "good plus")
+    assert (found.score, found.text) == (4.33, "good plus")
 
 
 @pytest.mark.parametrize("site", [concept(SNOMED, "287679003"), {"text": "left hip"}])
