@@ -1,6 +1,6 @@
 """What operators watch at `/metrics`: how many calls each service answered with which status, and how quickly.
 
-Labels hold service ids and statuses only: never a patient, a user or an address.
+Labels hold service ids, statuses and the configured FHIR servers only: never a patient or a user.
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ import time
 from collections.abc import Collection
 
 from flask import Flask, Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CALLS = Counter("therapy_cds_calls", "Calls of a CDS service, by HTTP status of the answer", ["service", "status"])
@@ -20,7 +28,20 @@ SECONDS = Histogram(
     ["service"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
+BREAKERS = Gauge(
+    "therapy_cds_fhir_breaker",
+    "State of a configured FHIR server's circuit breaker: 1 for the one that it is in",
+    ["server", "state"],
+    multiprocess_mode="livesum",
+)
+STATES = ("closed", "half-open", "open")
 UNKNOWN = "unknown"
+
+
+def tell_breaker(server: str, state: str) -> None:
+    """Keep the new state of a configured FHIR server's circuit breaker."""
+    for each in STATES:
+        BREAKERS.labels(server, each).set(1 if each == state else 0)
 
 
 def register(app: Flask, services: Collection[str]) -> None:

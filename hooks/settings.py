@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +14,8 @@ from cds.errors import SettingsError
 
 PREFIX = "THERAPY_CDS_"
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+Network = IPv4Network | IPv6Network
+PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 KNOWN = (
     "BASE_URL",
     "FHIR_SERVERS",
@@ -23,8 +26,11 @@ KNOWN = (
     "MAX_BODY_MIB",
     "CORS_ORIGINS",
     "THREADS",
+    "TRUSTED_NETWORKS",
     "DATABASE_URL",
     "CLIENTS",
+    "PRIVATE_FHIR_SERVERS",
+    "BACKEND_CLIENTS",
 )
 
 
@@ -41,6 +47,9 @@ class Settings:
     max_body_mib: int = 16
     cors_origins: tuple[str, ...] = ("*",)
     threads: int = 8
+    trusted_networks: tuple[Network, ...] = ()
+    private_fhir_servers: tuple[str, ...] = ()
+    backend_clients: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -61,6 +70,9 @@ class Settings:
             max_body_mib=round(_number(given, "MAX_BODY_MIB", cls.max_body_mib, 1, 1024)),
             cors_origins=tuple(_list(given, "CORS_ORIGINS")) or cls.cors_origins,
             threads=round(_number(given, "THREADS", cls.threads, 1, 256)),
+            trusted_networks=tuple(map(_network, _list(given, "TRUSTED_NETWORKS"))),
+            private_fhir_servers=tuple(url.rstrip("/") for url in _list(given, "PRIVATE_FHIR_SERVERS")),
+            backend_clients=Path(given["BACKEND_CLIENTS"]) if "BACKEND_CLIENTS" in given else None,
         )
         settings.check()
         return settings
@@ -75,7 +87,11 @@ class Settings:
         if self.mode not in ("development", "production"):
             raise _refuse("MODE", f"is '{self.mode}'", "It is 'development' or 'production'")
         for url in self.fhir_servers:
-            _check_server(url, production=self.is_production)
+            _check_server("FHIR_SERVERS", url, production=self.is_production)
+        for url in self.private_fhir_servers:
+            _check_server("PRIVATE_FHIR_SERVERS", url, production=self.is_production)
+        if self.backend_clients is not None and not self.backend_clients.is_file():
+            raise _refuse("BACKEND_CLIENTS", f"names '{self.backend_clients}', which is no file", "Name a YAML file")
         for path in self.policy_path:
             if not path.is_dir():
                 raise _refuse("POLICY_PATH", f"names '{path}', which is no folder", "Name folders of policies")
@@ -87,8 +103,20 @@ class Settings:
             raise _refuse("BASE_URL", "is not an https URL", "Production answers over TLS only")
         if not self.fhir_servers:
             raise _refuse("FHIR_SERVERS", "is empty", "List the FHIR base URLs that may be asked")
+        if self.trusted_networks:
+            raise _refuse("TRUSTED_NETWORKS", "is set", "It is for development; production trusts no address")
         # Nobody may call without a verified identity in production, and this version cannot verify one yet.
         raise _refuse("MODE", "is 'production'", "This version cannot verify who calls; run it in development mode")
+
+    def trusts(self, address: str) -> bool:
+        """Whether a caller's address may call in development: on this machine, or in a trusted network."""
+        if address in LOOPBACK:
+            return True
+        try:
+            caller = ip_address(address)
+        except ValueError:
+            return False
+        return any(caller in network for network in self.trusted_networks)
 
     def allows(self, fhir_server: str) -> bool:
         """Whether a FHIR server may be asked: listed, or on loopback in development."""
@@ -108,6 +136,7 @@ def _split(url: str) -> SplitResult | None:
     """The parts of an http or https URL; None where it is none."""
     try:
         parts = urlsplit(url)
+        _ = parts.port  # a port that is no number is noticed only when it is asked for
     except ValueError:
         return None
     return parts if parts.scheme in ("http", "https") and parts.hostname else None
@@ -128,11 +157,21 @@ def _url(given: Mapping[str, str], name: str, default: str) -> str:
     return url
 
 
-def _check_server(url: str, *, production: bool) -> None:
+def _check_server(name: str, url: str, *, production: bool) -> None:
     if (parts := _split(url)) is None:
-        raise _refuse("FHIR_SERVERS", "holds something that is no URL", "Separate base URLs by commas")
+        raise _refuse(name, "holds something that is no URL", "Separate base URLs by commas")
     if parts.scheme == "http" and (production or parts.hostname not in LOOPBACK):
-        raise _refuse("FHIR_SERVERS", f"names {parts.hostname} over plain http", "Use https; tokens are sent there")
+        raise _refuse(name, f"names {parts.hostname} over plain http", "Use https; tokens are sent there")
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise _refuse("TRUSTED_NETWORKS", f"holds '{text}'", "Write networks like 172.28.5.0/24") from None
+    if not any(isinstance(wide, type(network)) and network.subnet_of(wide) for wide in PRIVATE):  # type: ignore[arg-type]
+        raise _refuse("TRUSTED_NETWORKS", f"names {network}, which is not private", "Name private networks only")
+    return network
 
 
 def _number(given: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

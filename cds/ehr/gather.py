@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future, wait
 
 from cds.ehr.client import Deadline, FhirClient
 from cds.fhir.bundles import Answer, parse_answer
-from cds.fhir.queries import search_of
+from cds.fhir.queries import INDISPENSABLE, search_of
 from cds.model import Evidence, EvidenceState, Fact, Query, Resource
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,19 @@ class EhrSource:
         """One Evidence for each query, in their order."""
         supplied = {key: self._supplied(query) for key, query in queries.items()}
         ask = [query for key, query in queries.items() if not supplied[key].whole] if self._client else []
-        fetched = self._fetch(ask)
+        lacking = [query for query in ask if self._lacks(query)]
+        supplied |= {query.key: _not_offered(supplied[query.key]) for query in lacking}
+        fetched = self._fetch([query for query in ask if query not in lacking])
         return tuple(_better(supplied[key], fetched.get(key)) for key in queries)
+
+    def learn(self) -> None:
+        """Have it found out in the background what the server offers: for the calls to come."""
+        if self._client is not None:
+            self._client.learn(self._pool)
+
+    def _lacks(self, query: Query) -> bool:
+        """Whether asking is in vain. What is indispensable is asked all the same: statements are not always right."""
+        return self._client is not None and query.key not in INDISPENSABLE and self._client.lacks(query.resource)
 
     def held(self, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
         """What prefetch holds for these queries; nothing is searched."""
@@ -158,6 +169,15 @@ def _all_of_others(resources: Sequence[Resource], patient: str) -> bool:
             return False
         seen = True
     return seen
+
+
+def _not_offered(supplied: Evidence) -> Evidence:
+    """Nothing was sent, and the server cannot tell: that is unknown, never "none"."""
+    if supplied.state is not EvidenceState.NOT_ASKED:
+        return supplied
+    kind = supplied.query.resource
+    reason = f"{kind}: the EHR did not send it, and its FHIR server does not offer {kind}"
+    return Evidence(supplied.query, EvidenceState.NOT_ASKED, reason=reason)
 
 
 def _better(supplied: Evidence, fetched: Evidence | None) -> Evidence:

@@ -1,4 +1,4 @@
-"""Connections whose read time-out holds for a whole answer, not for each piece of it.
+"""Connections whose read time-out holds for a whole answer, not for each piece of it, and that lead where they may.
 
 With a time-out for each piece, a server that sends a byte now and then, be it of a header or of the body,
 keeps a thread for as long as it likes: a few of them, and no thread is left to ask anybody.
@@ -15,6 +15,13 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError
+
+from cds.ehr.reach import Reach
+
+
+class ForbiddenAddress(NewConnectionError):
+    """The server's name leads to an address that may not be asked. Nothing was sent there."""
 
 
 class _Stream(io.RawIOBase):
@@ -52,13 +59,24 @@ class _Socket:
 
 
 class _Whole:
-    """Mixed into a connection: answers are read through a `_Stream`."""
+    """Mixed into a connection: answers are read through a `_Stream`, and the address is checked when it is open."""
 
     timeout: float | None
+    host: str
+    port: int | None
+    reach: Reach | None = None
 
     def response_class(self, sock: Any, *args: Any, **named: Any) -> HTTPResponse:  # noqa: ANN401 - as http.client
         timed: Any = sock if self.timeout is None else _Socket(sock, self.timeout)
         return HTTPResponse(timed, *args, **named)
+
+    def _new_conn(self) -> socket.socket:
+        """A connected socket; neither TLS nor HTTP has begun on it."""
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        if self.reach is not None and not self.reach.allows(self.host, self.port, sock.getpeername()[0]):
+            sock.close()
+            raise ForbiddenAddress(self, "its address may not be asked")  # type: ignore[arg-type]
+        return sock
 
 
 class _PlainConnection(_Whole, HTTPConnection):  # type: ignore[misc]
@@ -69,18 +87,27 @@ class _SecureConnection(_Whole, HTTPSConnection):  # type: ignore[misc]
     pass
 
 
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
+def _pools(reach: Reach | None) -> dict[str, type[HTTPConnectionPool]]:
+    """Pools of such connections, by scheme."""
 
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = type("PlainConnection", (_PlainConnection,), {"reach": reach})
 
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = type("SecureConnection", (_SecureConnection,), {"reach": reach})
+
+    return {"http": PlainPool, "https": SecurePool}
 
 
 class TimedAdapter(HTTPAdapter):
     """An adapter of `requests` whose read time-out is the time for a whole answer."""
 
+    def __init__(self, reach: Reach | None = None, **named: Any) -> None:  # noqa: ANN401 - as requests has it
+        """`reach`: where connections may lead; anywhere when None."""
+        self._reach = reach
+        super().__init__(**named)
+
     def init_poolmanager(self, *args: Any, **named: Any) -> None:  # noqa: ANN401 - as requests has it
         """Make pools of such connections."""
         super().init_poolmanager(*args, **named)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+        self.poolmanager.pool_classes_by_scheme = _pools(self._reach)

@@ -51,6 +51,7 @@ def answer(hook: HookRequest, deployment: Deployment, today: date) -> dict[str, 
     source = _source(hook, deployment)
     ports = Ports(deployment.terms, deployment.policies, source, deployment.settings.time_zone)
     assessments = assess_orders(Asked(hook.patient, orders, today), ports)
+    source.learn()
     maker = CardMaker(deployment.settings.base_url, deployment.terms.override_reasons, today, lambda: str(uuid4()))
     return maker.response(assessments, problems)
 
@@ -75,7 +76,8 @@ def _source(hook: HookRequest, deployment: Deployment) -> EhrSource:
     why = NO_SERVER
     if hook.fhir_server is not None:
         if deployment.settings.allows(hook.fhir_server):
-            client = FhirClient(deployment.session, hook.fhir_server, hook.access_token)
+            server = deployment.servers.at(hook.fhir_server)
+            client = FhirClient(deployment.session, hook.fhir_server, hook.access_token, server)
         else:
             why = "the EHR did not send it, and its FHIR server is not on this service's list of allowed servers"
     return EhrSource(hook.patient, hook.prefetch, client, deployment.pool, deadline, why)

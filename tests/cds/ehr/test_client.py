@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from cds.ehr import asking
 from cds.ehr import client as client_module
 from cds.ehr.client import Deadline, Fetched, FhirClient, pooled_session
 from cds.model import EvidenceState
@@ -96,7 +97,7 @@ def test_the_deadline_is_kept_when_a_server_is_slow(session: requests.Session, a
 
 
 def test_an_answer_is_cut_off_when_it_has_no_end(session: requests.Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "MAX_BYTES", 4 * 2**20)
+    monkeypatch.setattr(asking, "MAX_BYTES", 4 * 2**20)
     with misbehaving(endless) as server:
         fetched = search(session, server.base)
     assert fetched.state is EvidenceState.CUT
@@ -106,7 +107,7 @@ def test_an_answer_is_cut_off_when_it_has_no_end(session: requests.Session, monk
 def test_the_deadline_is_kept_when_a_body_has_no_end(
     session: requests.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "MAX_BYTES", 2**40)
+    monkeypatch.setattr(asking, "MAX_BYTES", 2**40)
     with misbehaving(endless) as server:
         began = time.monotonic()
         fetched = search(session, server.base, IN_TIME)
