@@ -153,9 +153,10 @@ def _result(future: Future[Evidence], query: Query) -> Evidence:
 
 
 def _all_of_others(resources: Sequence[Resource], patient: str) -> bool:
-    """Whether all that came speaks of other patients: an answer to another question, which tells nothing of ours.
+    """Whether all that came speaks of one other patient: an answer to another question, which tells nothing of ours.
 
-    Where only some of it does, the server did not narrow its search down, and the readers leave the rest out.
+    Where it speaks of several patients, the server did not narrow its search down: the readers leave out what is
+    not ours, and what is left, be it nothing, is the answer.
     """
     wanted = patient.encode()
     named = (
@@ -163,12 +164,12 @@ def _all_of_others(resources: Sequence[Resource], patient: str) -> bool:
         for resource in resources
         if resource.type != "Organization"
     )
-    seen = False
+    others: set[bytes] = set()
     for patients in named:
         if not patients or wanted in patients:
             return False
-        seen = True
-    return seen
+        others.update(patients)
+    return len(others) == 1
 
 
 def _not_offered(supplied: Evidence) -> Evidence:
