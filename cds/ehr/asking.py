@@ -86,15 +86,12 @@ def _send(session: requests.Session, request: Request, deadline: Deadline) -> by
 
 def _unanswered(problem: requests.RequestException, deadline: Deadline, given: float) -> Failed:
     """Why there was no answer. The class only: a message may hold the URL, and with it who the patient is."""
-    if isinstance(problem, requests.Timeout):
-        is_down = given >= FAIR_SECONDS
-        return Failed(EvidenceState.LATE, "the FHIR server did not answer in time", down=is_down)
+    if isinstance(problem, requests.Timeout) or deadline.left <= 0:
+        return _late(given)
     causes = _causes(problem)
     if any(isinstance(cause, ForbiddenAddress) for cause in causes):
         reason = "the FHIR server's name leads to a private address, and those are not asked"
         return Failed(EvidenceState.FAILED, reason)
-    if deadline.left <= 0:
-        return Failed(EvidenceState.LATE, "the FHIR server's answer did not end in time", down=given >= FAIR_SECONDS)
     reason = f"the FHIR server could not be reached ({type(problem).__name__})"
     is_down = isinstance(problem, requests.ConnectionError)
     kind = Again if any(isinstance(cause, _RESET) for cause in causes) else Failed
@@ -104,9 +101,13 @@ def _unanswered(problem: requests.RequestException, deadline: Deadline, given: f
 def _unended(problem: requests.RequestException, deadline: Deadline, given: float) -> Failed:
     """Why an answer that began did not end. It is not asked for again: it may be as large as it is slow."""
     if isinstance(problem, requests.Timeout) or deadline.left <= 0:
-        return Failed(EvidenceState.LATE, "the FHIR server's answer did not end in time", down=given >= FAIR_SECONDS)
+        return _late(given)
     reason = f"the FHIR server could not be reached to the end of its answer ({type(problem).__name__})"
     return Failed(EvidenceState.FAILED, reason, down=True)
+
+
+def _late(given: float) -> Failed:
+    return Failed(EvidenceState.LATE, "the FHIR server did not answer in time", down=given >= FAIR_SECONDS)
 
 
 def _causes(problem: BaseException) -> list[BaseException]:
@@ -163,7 +164,7 @@ def _body(response: requests.Response, end: float, now: Callable[[], float]) -> 
         pieces.append(piece)
         size += len(piece)
         if now() > end:
-            raise Failed(EvidenceState.LATE, "the FHIR server's answer did not end in time")
+            raise Failed(EvidenceState.LATE, "the FHIR server did not answer in time")
         if size > MAX_BYTES:
             raise Failed(EvidenceState.CUT, f"the FHIR server's answer is larger than {MAX_BYTES // 2**20} MiB")
     return b"".join(pieces)

@@ -22,12 +22,15 @@ class Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        self.server.seen.append(Seen(self.path, dict(self.headers), time.monotonic()))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        self.server.seen.append(Seen(self.path, dict(self.headers), time.monotonic(), self.command, body))
         # The client hangs up on those that are too slow.
         with contextlib.suppress(OSError):
             self.server.answer(self)
         if self.server.stopping.is_set():
             self.close_connection = True
+
+    do_POST = do_GET  # noqa: N815 - as http.server names it
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -55,6 +58,8 @@ class Seen:
     path: str
     headers: dict[str, str]
     at: float
+    method: str = "GET"
+    body: str = ""
 
 
 Answer = Callable[[Handler], None]
@@ -118,6 +123,12 @@ def searchset(*resources: Json, following: str = "", total: int | None = None) -
 def replying(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """Always the same answer."""
     return lambda handler: handler.reply(body, status, headers)
+
+
+def in_turn(*answers: Answer) -> Answer:
+    """One answer after the other; the last one again and again."""
+    left = list(answers)
+    return lambda handler: (left.pop(0) if len(left) > 1 else left[0])(handler)
 
 
 def slow_first_byte(seconds: float) -> Answer:
