@@ -98,8 +98,16 @@ class Threshold:
     def at(self, day: date, diagnoses: tuple[str, ...] = ()) -> DatedValue | None:
         """The value in force on a day, the one for the most specific diagnosis first."""
         reigning = [value for value in self.values if value.start <= day]
-        fitting = [v for v in reigning if not v.diagnoses or any(d.startswith(v.diagnoses) for d in diagnoses)]
-        return max(fitting, key=lambda v: (bool(v.diagnoses), v.start), default=None)
+        ranked = [(_fit(value.diagnoses, diagnoses), value) for value in reigning]
+        fitting = [(fit, value) for fit, value in ranked if fit is not None]
+        return max(fitting, key=lambda ranked: (ranked[0], ranked[1].start), default=(0, None))[1]
+
+
+def _fit(branches: tuple[str, ...], diagnoses: tuple[str, ...]) -> int | None:
+    """How long the longest branch is that one of the diagnoses lies in; 0 for all diagnoses, None for no fit."""
+    if not branches:
+        return 0
+    return max((len(b) for b in branches if any(d.startswith(b) for d in diagnoses)), default=None)
 
 
 @dataclass(frozen=True)

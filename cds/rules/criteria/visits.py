@@ -48,7 +48,7 @@ def visits_within(case: Case, params: Params) -> Finding:
     says = f"{number} of {plural(limit, 'visit')}: {count_says(count)}"
     if least > limit:
         return not_met(says, sources, _to_fit(count, limit), facts=facts)
-    if total is not None and total.high is not None and total.high <= limit and count.complete:
+    if total is not None and total.high is not None and total.high <= limit:
         return met(says, sources, facts=facts)
     missing = [case.order.requested_why] if count.requested is None else []
     missing += [f"the therapy visits of this episode in full: {because(count.doubts)}"] if count.doubts else []
@@ -97,7 +97,7 @@ def _projected_within(case: Case, params: Params) -> Finding:
     says = f"the plan of care projects {projected} visits in all, against {limit}"
     if projected.low > limit:
         return not_met(says, change=[f"met if the plan of care ends at {plural(limit, 'visit')} in all"], facts=facts)
-    if projected.high is not None and projected.high <= limit and count.complete:
+    if projected.high is not None and projected.high <= limit:
         return met(says, facts=facts)
     missing = [f"the therapy visits of this episode in full: {because(count.doubts)}"] if count.doubts else []
     return unknown(says, missing or ["one frequency instead of a range"], facts=facts)
@@ -117,7 +117,7 @@ def visits_below_share(case: Case, params: Params) -> Finding:
     if least >= mark:
         change = [f"met if fewer than {mark:g} visits are completed and requested"]
         return not_met(says, _sources(case), change, facts=facts)
-    if total is not None and total.high is not None and total.high < mark and count.complete:
+    if total is not None and total.high is not None and total.high < mark:
         return met(says, _sources(case), facts=facts)
     return unknown(says, [because(count.doubts) or case.order.requested_why], facts=facts)
 
