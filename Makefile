@@ -20,7 +20,7 @@ help:
 	@echo 'make demo     a FHIR server, the service and a sandbox EHR on this machine (ONCE=1: print the cards and end)'
 	@echo '              (FAULT=name: with an EHR that misbehaves so, see docs/faults.md)'
 	@echo 'make test     every check and every test'
-	@echo 'make check    style, types, import rules, policies'
+	@echo 'make check    style, types, import rules, policies, container files'
 	@echo 'make format   puts the code into the house style'
 	@echo 'make bench    measures what order-sign costs'
 	@echo 'make lock     writes requirements/ anew from pyproject.toml (UPGRADE=1: with the newest versions)'
@@ -38,7 +38,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/therapy-cds policy check
-	$(BIN)/yamllint --strict cds/policies fhir_profiles
+	$(BIN)/yamllint --strict cds/policies fhir_profiles docker
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix

@@ -26,6 +26,7 @@ from hooks.sandbox.errors import InputError, SandboxError
 from hooks.sandbox.examples import is_draft_order, read_examples, resources_of
 from hooks.sandbox.faults import choose
 from hooks.sandbox.fhir_server import load as load_example
+from hooks.sandbox.fhir_server import wait_for
 from hooks.sandbox.http import FhirServer, Json
 from hooks.sandbox.show import console_for
 from hooks.sandbox.signing import orders_to_sign
@@ -104,7 +105,10 @@ def _cards_of(assessments: tuple[Assessment, ...], today: date) -> list[dict[str
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=Port, help="The port to listen on.")
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+@click.option(
+    "--workers", default=1, show_default=True, envvar="WEB_CONCURRENCY", show_envvar=True, type=click.IntRange(1, 64),
+    help="Processes.",
+)  # fmt: skip
 @_said_plainly
 def serve(host: str, port: int, workers: int) -> None:
     """Run the service. Its settings are the THERAPY_CDS_... environment variables."""
@@ -202,11 +206,13 @@ def _drafts(order: Path | None, patient_id: str) -> list[Json]:
 
 @main.command()
 @click.option("--fhir", required=True, callback=_url, help="The FHIR server's base URL.")
+@click.option("--wait", default=0.0, type=click.FloatRange(0, 3600), help="Seconds to wait until the server answers.")
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
 @_said_plainly
-def load(fhir: str, directory: Path | None) -> None:
+def load(fhir: str, directory: Path | None, wait: float) -> None:
     """Load example patients into a FHIR server: DIRECTORY's Bundles, or those that come with the project."""
     server = FhirServer(fhir)
+    wait_for(server, wait)
     for example in read_examples(directory):
         count = load_example(server, example)
         left_out = f"; {len(example.drafts)} draft order kept for the order form" if example.drafts else ""

@@ -6,13 +6,15 @@ import importlib.util
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
-from hooks.sandbox.errors import InputError
+from hooks.sandbox.errors import InputError, SandboxError
 from hooks.sandbox.examples import Example, transaction
 from hooks.sandbox.http import FhirServer
 from hooks.sandbox.processes import Program
 
+POLL_SECONDS = 0.5
 START = "import sys; from sekmet.cli import app; sys.exit(app())"
 
 
@@ -52,6 +54,24 @@ def start_fhir_server(port: int, directory: Path) -> Program:
         environment,
         directory,
     )
+
+
+def wait_for(fhir: FhirServer, seconds: float) -> None:
+    """Wait until a FHIR server tells what it can do: large ones need a minute to start.
+
+    Raises:
+        SandboxError: it did not within that time; not raised where no time is given.
+    """
+    end = time.monotonic() + seconds
+    while seconds:
+        try:
+            fhir.read("metadata")
+        except SandboxError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 def load(fhir: FhirServer, example: Example) -> int:
