@@ -23,6 +23,8 @@ def test_defaults_are_used_when_nothing_is_set() -> None:
 
 
 def test_each_setting_is_read_when_it_is_set(tmp_path: Path) -> None:
+    clients = tmp_path / "clients.yaml"
+    clients.write_text("servers: []", encoding="utf-8")
     settings = read(
         BASE_URL="https://cds.example.org/",
         FHIR_SERVERS="https://a.example.org/fhir/, http://127.0.0.1:8080/fhir",
@@ -32,6 +34,8 @@ def test_each_setting_is_read_when_it_is_set(tmp_path: Path) -> None:
         MAX_BODY_MIB="8",
         CORS_ORIGINS="https://ehr.example.org",
         THREADS="4",
+        PRIVATE_FHIR_SERVERS="https://a.example.org/fhir/, https://login.example.org",
+        BACKEND_CLIENTS=str(clients),
     )
     assert settings == Settings(
         base_url="https://cds.example.org",
@@ -42,6 +46,8 @@ def test_each_setting_is_read_when_it_is_set(tmp_path: Path) -> None:
         max_body_mib=8,
         cors_origins=("https://ehr.example.org",),
         threads=4,
+        private_fhir_servers=("https://a.example.org/fhir", "https://login.example.org"),
+        backend_clients=clients,
     )
 
 
@@ -69,6 +75,10 @@ def test_a_setting_is_as_good_as_unset_when_it_is_empty() -> None:
         ("DEADLINE_SECONDS", "inf"),
         ("MAX_BODY_MIB", "0"),
         ("THREADS", "1000"),
+        ("PRIVATE_FHIR_SERVERS", "nonsense"),
+        ("PRIVATE_FHIR_SERVERS", "http://fhir.hospital.example/r4"),
+        ("PRIVATE_FHIR_SERVERS", "https://fhir.hospital.example:many/r4"),
+        ("BACKEND_CLIENTS", "/no/such/file.yaml"),
     ],
 )
 def test_it_refuses_to_start_and_names_the_variable_when_a_setting_is_wrong(name: str, value: str) -> None:
@@ -120,6 +130,13 @@ def test_only_listed_servers_may_be_asked_when_there_is_a_list() -> None:
     assert not settings.allows("https://ehr.example.org/fhir/../other")
     assert not settings.allows("https://ehr.example.org/fhir2")
     assert not settings.allows("http://localhost/fhir")
+
+
+def test_a_private_server_may_not_be_asked_when_it_is_not_listed_as_a_server_too() -> None:
+    settings = Settings(
+        fhir_servers=("https://ehr.example.org/fhir",), private_fhir_servers=("https://fhir.hospital.example/r4",)
+    )
+    assert not settings.allows("https://fhir.hospital.example/r4")
 
 
 def test_each_setting_is_documented_when_it_is_known() -> None:
