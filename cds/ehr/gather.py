@@ -155,21 +155,18 @@ def _result(future: Future[Evidence], query: Query) -> Evidence:
 def _all_of_others(resources: Sequence[Resource], patient: str) -> bool:
     """Whether all that came speaks of one other patient: an answer to another question, which tells nothing of ours.
 
-    Where it speaks of several patients, the server did not narrow its search down: the readers leave out what is
-    not ours, and what is left, be it nothing, is the answer.
+    Where it speaks of several, the server did not narrow its search down, and the readers leave the rest out.
     """
-    wanted = patient.encode()
-    named = (
-        [resource.id.encode()] if resource.type == "Patient" else _PATIENTS.findall(resource.payload)
-        for resource in resources
-        if resource.type != "Organization"
-    )
-    others: set[bytes] = set()
-    for patients in named:
-        if not patients or wanted in patients:
+    wanted, others = patient.encode(), set[bytes]()
+    for resource in resources:
+        if resource.type == "Organization":
+            continue
+        is_patient = resource.type == "Patient"
+        named = [resource.id.encode()] if is_patient else _PATIENTS.findall(resource.payload)
+        others.update(named)
+        if not named or wanted in named or len(others) > 1:
             return False
-        others.update(patients)
-    return len(others) == 1
+    return bool(others)
 
 
 def _not_offered(supplied: Evidence) -> Evidence:

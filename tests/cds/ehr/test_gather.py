@@ -122,6 +122,11 @@ def test_an_answer_is_used_when_only_some_of_it_is_another_patients(pool: Thread
     assert one(pool, searchset(OTHERS, OURS)).state is EvidenceState.SUPPLIED
 
 
+def test_an_answer_is_used_when_the_server_did_not_narrow_it_down_to_a_patient(pool: ThreadPoolExecutor) -> None:
+    third = encounter(4) | {"subject": {"reference": "Patient/f002"}}
+    assert one(pool, searchset(OTHERS, third)).state is EvidenceState.SUPPLIED
+
+
 def test_an_answer_is_used_when_it_was_not_narrowed_down_to_one_patient(pool: ThreadPoolExecutor) -> None:
     third = encounter(4) | {"subject": {"reference": "Patient/third"}}
     assert one(pool, searchset(OTHERS, third)).state is EvidenceState.SUPPLIED
