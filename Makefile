@@ -14,12 +14,13 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 	--no-emit-index-url --custom-compile-command='make lock' $(if $(filter 1,$(UPGRADE)),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test test-integration check format bench lock clean
 
 help:
 	@echo 'make demo     a FHIR server, the service and a sandbox EHR on this machine (ONCE=1: print the cards and end)'
 	@echo '              (FAULT=name: with an EHR that misbehaves so, see docs/faults.md)'
 	@echo 'make test     every check and every test'
+	@echo 'make test-integration   signs orders against your FHIR server (THERAPY_CDS_TEST_FHIR=URL), see docs/integration.md'
 	@echo 'make check    style, types, import rules, policies, container files'
 	@echo 'make format   puts the code into the house style'
 	@echo 'make bench    measures what order-sign costs'
@@ -31,6 +32,10 @@ demo: $(VENV)/.demo
 
 test: check
 	$(BIN)/pytest
+
+test-integration: $(VENV)/.dev
+	@test -n "$$THERAPY_CDS_TEST_FHIR" || { echo 'Name a FHIR server: THERAPY_CDS_TEST_FHIR=URL make test-integration' >&2; exit 2; }
+	$(BIN)/pytest -s tests/integration/test_any_server.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from hooks.sandbox.errors import InputError, SandboxError
@@ -34,8 +35,10 @@ def settings_for(port: int, directory: Path) -> dict[str, object]:
     }
 
 
-def start_fhir_server(port: int, directory: Path) -> Program:
+def start_fhir_server(port: int, directory: Path, more: Mapping[str, object] | None = None) -> Program:
     """Start the FHIR server; `wait_until_ready` of what comes back tells when it answers.
+
+    `more` are further settings of its own, such as `server_auth`.
 
     Raises:
         InputError: it is not installed.
@@ -44,7 +47,7 @@ def start_fhir_server(port: int, directory: Path) -> Program:
         raise InputError("the sandbox needs a FHIR server: install sekmet-fhir (pip install sekmet-fhir)")
     config = directory / "sekmet.yaml"
     # JSON is YAML, so the settings need no YAML writer.
-    config.write_text(json.dumps(settings_for(port, directory)), encoding="utf-8")
+    config.write_text(json.dumps({**settings_for(port, directory), **(more or {})}), encoding="utf-8")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SEKMET_")}
     return Program(
         "the FHIR server (sekmet-fhir)",
