@@ -21,7 +21,8 @@ from cds.ehr.timed import ForbiddenAddress
 from cds.model import EvidenceState
 
 MAX_BYTES = 64 * 1024 * 1024
-CONNECT_SECONDS = 1.0
+# Longer than the second after which a lost first packet is sent again.
+CONNECT_SECONDS = 1.5
 # A time-out tells of the server's health only where it had at least so long.
 FAIR_SECONDS = 0.25
 _JITTER = wait_random(0.05, 0.2)

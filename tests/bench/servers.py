@@ -1,4 +1,4 @@
-"""What the service is measured beside: `python -m tests.bench.servers json|floor|fhir PORT`."""
+"""What the service is measured beside: `python -m tests.bench.servers json|floor|fhir PORT [DELAY]`."""
 
 from __future__ import annotations
 
@@ -101,9 +101,10 @@ def _settled(app: Flask) -> Flask:
 class _Fhir(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     answers: dict[str, bytes] = {}  # noqa: RUF012 - filled once, before it serves
+    delay = DELAY_SECONDS
 
     def do_GET(self) -> None:
-        time.sleep(DELAY_SECONDS)
+        time.sleep(self.delay)
         payload = self.answers.get(
             self.path.split("?")[0].strip("/"), b'{"resourceType": "Bundle", "type": "searchset"}'
         )
@@ -115,8 +116,13 @@ class _Fhir(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def serve_fhir(port: int, size: int = 200) -> None:
+class _FhirServer(ThreadingHTTPServer):
+    request_queue_size = 64
+
+
+def serve_fhir(port: int, delay: float = DELAY_SECONDS, size: int = 200) -> None:
     """Serve a record, a moment late."""
+    _Fhir.delay = delay
     by_type: dict[str, list[Any]] = {}
     for resource in record_of(size):
         by_type.setdefault(resource["resourceType"], []).append(resource)
@@ -124,7 +130,7 @@ def serve_fhir(port: int, size: int = 200) -> None:
     for kind, found in by_type.items():
         bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": item} for item in found]}
         _Fhir.answers[kind] = json.dumps(bundle).encode()
-    ThreadingHTTPServer(("127.0.0.1", port), _Fhir).serve_forever()
+    _FhirServer(("127.0.0.1", port), _Fhir).serve_forever()
 
 
 def serve_flask(name: str, port: int) -> None:
@@ -148,6 +154,6 @@ def serve_flask(name: str, port: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "fhir":
-        serve_fhir(int(sys.argv[2]))
+        serve_fhir(int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else DELAY_SECONDS)
     else:
         serve_flask(sys.argv[1], int(sys.argv[2]))
