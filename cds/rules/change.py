@@ -52,7 +52,7 @@ def changes(case: Case, wanted: Iterable[Instrument]) -> list[Change]:
             if days[0] != days[-1] and not unclear:
                 # With visits that could not be read, the episode, and its baseline, may be older than was seen.
                 sure = alike not in earlier or not case.doubts(Fact.VISITS)
-                found.append(replace(_change(instrument, scores[0], scores[-1]), sure=sure))
+                found.append(replace(change_of(instrument, scores[0], scores[-1]), sure=sure))
     return found
 
 
@@ -60,10 +60,12 @@ def _alike(measure: Measure) -> tuple[str | None, ...]:
     return measure.subscale, measure.side, measure.scale, measure.group
 
 
-def _change(usual: Instrument, baseline: Measure, latest: Measure) -> Change:
+def change_of(usual: Instrument, baseline: Measure, latest: Measure) -> Change:
+    """What lies between two comparable scores, by the figures of their own scale."""
     instrument, subscale = usual.on_scale(baseline.scale, baseline.subscale), baseline.subscale
     before, after = baseline.score or 0.0, latest.score or 0.0
-    gain = after - before if instrument.higher_is_better else before - after
+    # Scores have few decimals: 100 to 86.4 is a change of 13.6 and no less.
+    gain = round(after - before if instrument.higher_is_better else before - after, 6)
     important = instrument.important_change(subscale)
     threshold, label, verified = important or (None, "", False)
     ceiling = _near_best(instrument, subscale, before, threshold)
@@ -74,10 +76,10 @@ def _near_best(instrument: Instrument, subscale: str | None, score: float, thres
     """Whether less than an important change is left to gain."""
     limits = instrument.range(subscale)
     best = (limits[1] if instrument.higher_is_better else limits[0]) if limits else None
-    return threshold is not None and best is not None and abs(best - score) < threshold
+    return threshold is not None and best is not None and round(abs(best - score), 6) < threshold
 
 
-def read_change(case: Case, change: Change) -> Finding:
+def read_change(change: Change) -> Finding:
     """Improved, unchanged, worse or not comparable, as a finding."""
     label = _label(change.instrument, change.baseline)
     says = f"{label} {_shown(change.baseline)} to {_shown(change.latest)}{_apart(change)}"

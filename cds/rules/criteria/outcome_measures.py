@@ -133,7 +133,7 @@ def improvement(case: Case, params: Params, wanted: Sequence[Instrument], what: 
     `when-absent: not-met` is for criteria that demand the documentation itself; it holds only where the
     search was whole.
     """
-    found = [read_change(case, change) for change in changes(case, wanted)]
+    found = [read_change(change) for change in changes(case, wanted)]
     if any(finding.result is not Result.NOT_APPLICABLE for finding in found):
         return _with_worse(any_of(found), found)
     known = {instrument.id for instrument in wanted}
