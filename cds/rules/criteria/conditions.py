@@ -32,7 +32,8 @@ def no_active_condition(case: Case, params: Params) -> Finding:
         return not_met(says, [source for _, source in present], facts={"conditions": [label for label, _ in present]})
     if possible:
         labels = listed(dict.fromkeys(label for label, _ in possible))
-        says = f"whether {labels} is active now is not recorded"
+        new = " and new" if params.get("new-only") else ""
+        says = f"whether {labels} is active{new} is not sure"
         return unknown(says, [f"the clinical status of {labels}"], [source for _, source in possible])
     if doubts := case.doubts(Fact.CONDITIONS):
         return unknown(f"conditions could not be read in full: {because(doubts)}", ["the patient's problem list"])
@@ -54,7 +55,9 @@ def _found(case: Case, sets: Iterable[ValueSet], params: Params) -> tuple[Labell
         when = condition.onset or condition.recorded
         new = None if when is None else when.within(case.spell.start or case.as_of, case.as_of)
         if params.get("new-only") and new is False:
-            continue
+            if not case.doubts(Fact.VISITS) or (when is not None and when.surely_after(case.as_of)):
+                continue
+            new = None  # with visits that could not be read, the episode may be older than it seems
         sure = condition.active and (new or not params.get("new-only"))
         (present if sure else possible).append((condition.concept.label, condition.source))
     return present, possible

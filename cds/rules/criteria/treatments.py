@@ -37,11 +37,12 @@ def treated_for(case: Case, params: Params) -> Finding:
     tried = _tried(case, wanted)
     title = wanted.title.lower()
     started = [(_start(days), concept, source) for concept, days, source in tried]
-    for start, concept, source in started:
-        if start.within(None, mark):
-            lasted = f", {plural((case.as_of - start.exact).days, 'day')}" if start.exact else ""
-            return met(f"{title} since {start}{lasted} ({concept.label})", [source])
-    if (onset := _onset(case)) is not None and onset > mark:
+    if long := [(start, concept, source) for start, concept, source in started if start.within(None, mark)]:
+        start, concept, source = long[0]
+        lasted = f", {plural((case.as_of - start.exact).days, 'day')}" if start.exact else ""
+        return met(f"{title} since {start}{lasted} ({concept.label})", [source])
+    doubts = case.doubts(*_FACTS)
+    if not doubts and (onset := _onset(case)) is not None and onset > mark:
         says = f"symptoms began {onset}, so there cannot have been {figure} days of {title}"
         return not_met(says, change=[f"met after {figure} days of {title}, with dates on file"])
     if vague := [(start, concept, source) for start, concept, source in started if start.within(None, mark) is None]:
@@ -49,7 +50,6 @@ def treated_for(case: Case, params: Params) -> Finding:
         when = f"is dated only {start}" if start.last else "is not dated"
         return unknown(f"when {concept.label} began {when}", ["the day on which it began"], [source])
     sources = [source for _, _, source in tried]
-    doubts = case.doubts(*_FACTS)
     if not doubts and tried:
         so_far = (case.as_of - (started[0][0].first or case.as_of)).days
         change = [f"met when {title} has gone on for {figure} days"]
