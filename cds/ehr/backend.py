@@ -96,7 +96,7 @@ class BackendTokens:
             if self._token and time.monotonic() < self._until:
                 return self._token
             if self._failure and time.monotonic() < self._until:
-                raise self._failure
+                raise Failed(self._failure.state, self._failure.reason, status=self._failure.status)
             return self._fetch(deadline)
         finally:
             self._lock.release()
