@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LOCK_FILES = ("runtime.txt", "demo.txt", "dev.txt")
-TARGETS = ("demo", "test", "check", "format", "bench", "lock", "clean")
+TARGETS = ("demo", "test", "test-integration", "check", "format", "bench", "lock", "clean")
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
