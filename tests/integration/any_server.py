@@ -20,7 +20,6 @@ Json = dict[str, Any]
 TAG = "https://therapy-cds.example/CodeSystem/tests"
 SECONDS = 30.0
 EXAMPLES = ("f000", "f001")
-REFUSALS = (400, 401, 403, 404, 405, 409, 412, 422, 501)
 
 
 @dataclass
