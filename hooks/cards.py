@@ -14,7 +14,8 @@ from typing import Any
 
 from cds.model import Assessment, Code, Result
 from hooks import markdown
-from hooks.drafts import Draft, Tools, drafts_of, problem_draft
+from hooks.asking import Draft, Tools
+from hooks.drafts import drafts_of, problem_draft
 
 Json = dict[str, Any]
 CARDS_PER_ORDER = 3

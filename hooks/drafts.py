@@ -6,55 +6,21 @@ nothing to say. `hooks.cards` chooses among the drafts and dresses them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from cds.model import Assessment, CriterionResult, Outcome, Result
+from cds.model import Assessment, CriterionResult, Result
 from cds.rules.explain import needed
 from hooks import suggestions
+from hooks.asking import Draft, Tools, ask_now, outcome_measure, scores_to_ask
 
 Json = dict[str, Any]
 UNCOUNTED = 3
-FIRST = -1
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A card before it is dressed: how much it matters (the least number most), what it says, what it offers.
-
-    A card that is not `of_policy` speaks of the patient: it names no policy, no criteria and no order.
-    """
-
-    rank: int
-    indicator: str
-    summary: str
-    topic: str
-    lead: str = ""
-    rows: tuple[CriterionResult, ...] = ()
-    change: tuple[str, ...] = ()
-    about: tuple[str, ...] = ()
-    offers: tuple[Json, ...] = field(default=())
-    of_policy: bool = True
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What offers need: the day on which they are made, fresh uuids, and where this service's forms are found."""
-
-    today: date
-    new_id: Callable[[], str]
-    base_url: str = ""
-
-    def canonical(self, form: str | None) -> str | None:
-        """The canonical of a shipped Questionnaire (`phq-9|1.0.0`), resolvable at this service."""
-        return f"{self.base_url.rstrip('/')}/fhir/Questionnaire/{form}" if form else None
 
 
 def drafts_of(assessment: Assessment, tools: Tools) -> list[Draft]:
     """All drafts for one order, in no order."""
-    return [*map(_ask_now, assessment.safety), *_of_policy(assessment, tools)]
+    return [*map(ask_now, assessment.safety), *_of_policy(assessment, tools)]
 
 
 def _of_policy(assessment: Assessment, tools: Tools) -> list[Draft]:
@@ -75,22 +41,6 @@ def _one_uncounted(drafts: list[Draft]) -> list[Draft]:
     """Where several limits cannot be told for want of the same visits, one card says so."""
     uncounted = [draft for draft in drafts if draft.topic == "limits" and draft.rank == UNCOUNTED]
     return [draft for draft in drafts if draft not in uncounted[1:]]
-
-
-def _ask_now(result: CriterionResult) -> Draft:
-    """A positive answer on thoughts of self-harm: before all else, and in few words."""
-    day = f" ({result.facts['day']})" if result.facts.get("day") else ""
-    return Draft(
-        rank=FIRST,
-        indicator="critical",
-        summary=f"Ask about safety now: {result.facts['instrument']} {result.facts['item']} is positive{day}",
-        topic="clinical-reminder",
-        lead="The patient told of thoughts of death or self-harm. Ask today about thoughts, plans and means, and do "
-        "not leave a patient at risk alone. Crisis line in the US: call or text 988; in immediate danger, 911. "
-        "This is apart from the criteria of any plan.",
-        about=(result.id,),
-        of_policy=False,
-    )
 
 
 def _limits(tools: Tools, assessment: Assessment, results: Sequence[CriterionResult]) -> Draft | None:
@@ -124,39 +74,6 @@ def _fewer_visits(tools: Tools, assessment: Assessment, counted: CriterionResult
     if requested is None or requested.low <= fits:
         return ()
     return (suggestions.reduce_visits(assessment.order, fits, tools.new_id),)
-
-
-def _outcome_measure(tools: Tools, assessment: Assessment, results: Sequence[CriterionResult]) -> Draft | None:
-    """No outcome measure on file: which instruments suit this body region, and when one was last seen."""
-    missing = [r for r in results if r.result is Result.NOT_MET]
-    current = next((r for r in missing if "current_on_file" in r.facts), None)
-    if current is None or current.facts.get("already_asked"):
-        return None
-    names = list(current.facts.get("instruments", ()))
-    seen = current.facts.get("last_seen")
-    last = f"last seen {seen}" if seen else "none seen in this episode"
-    ok = assessment.outcome is Outcome.CRITERIA_MET
-    usual = " or ".join(_families(names)[:2])
-    return Draft(
-        rank=5 if ok else 2,
-        indicator="info" if ok else "warning",
-        summary=f"No outcome measure on file: {usual} is missing ({last})",
-        topic="clinical-reminder",
-        lead=f"Suited to this body region: {', '.join(names[:6])}.",
-        rows=tuple(missing),
-        about=tuple(r.id for r in missing),
-        offers=_ask_for(tools, assessment, names, current.facts.get("forms", {})),
-    )
-
-
-def _ask_for(tools: Tools, assessment: Assessment, names: Sequence[str], forms: Mapping[str, str]) -> tuple[Json, ...]:
-    """Tasks for the two preferred instruments, and for the first one that has a form of ours."""
-    with_form = next((name for name in names if name in forms), None)
-    chosen = dict.fromkeys((*names[:2], *((with_form,) if with_form else ())))
-    return tuple(
-        suggestions.ask_for_measure(assessment.order, name, tools.canonical(forms.get(name)), tools.today, tools.new_id)
-        for name in chosen
-    )
 
 
 def _lines(tools: Tools, assessment: Assessment, results: Sequence[CriterionResult]) -> Draft | None:
@@ -292,14 +209,8 @@ def _unsettled(tools: Tools, assessment: Assessment, found: Sequence[Draft]) -> 
         rows=tuple(untold),
         change=needed(m for r in untold for m in (r.missing or r.would_change)),
         about=tuple(r.id for r in untold),
-        offers=tuple(offer for r in untold for offer in _scores_to_ask(tools, assessment, r)),
+        offers=tuple(offer for r in untold for offer in scores_to_ask(tools, assessment, r)),
     )
-
-
-def _scores_to_ask(tools: Tools, assessment: Assessment, result: CriterionResult) -> tuple[Json, ...]:
-    """A Task for a score that is not on file, where it has a form of ours."""
-    forms = result.facts.get("ask_for") or {}
-    return _ask_for(tools, assessment, list(forms), forms) if result.result is Result.UNKNOWN else ()
 
 
 def _rank_of_untold(found: Sequence[Draft], *, not_met: bool) -> int:
@@ -350,11 +261,6 @@ def _projection(assessment: Assessment, main: CriterionResult) -> str:
     return f"; the plan projects {visits.projected}" if grows and "limit" in main.facts else ""
 
 
-def _families(names: Sequence[str]) -> list[str]:
-    """`HAGOS, iHOT-12, iHOT-33` as `HAGOS, iHOT`: lengths of one instrument are one name."""
-    return list(dict.fromkeys(name.rsplit("-", 1)[0] if name.rsplit("-", 1)[-1].isdigit() else name for name in names))
-
-
 def _last_clause(text: str) -> str:
     return text.split("; ")[-1]
 
@@ -362,7 +268,7 @@ def _last_clause(text: str) -> str:
 _MAKERS: dict[str, Callable[[Tools, Assessment, Sequence[CriterionResult]], Draft | None]] = {
     "contraindication": _contraindication,
     "limits": _limits,
-    "outcome-measure": _outcome_measure,
+    "outcome-measure": outcome_measure,
     "lines": _lines,
     "reassessment": _reassessment,
     "guideline": _guideline,
