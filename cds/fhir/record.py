@@ -36,6 +36,8 @@ def start_reading(
                 continue
             seen.add(resource.reference)
             by_type[resource.type].append(resource)
+    for several in by_type.values():
+        several.sort(key=lambda resource: resource.reference)  # the order of entries says nothing
     return Reading(terms, patient, frozenset(urls), zone, aliases=aliases), by_type
 
 

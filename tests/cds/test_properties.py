@@ -63,6 +63,8 @@ COUNTED = (
 )
 STRICT = "pain-rehabilitation-program-strict"
 UNSETTLED = frozenset(("unknown", "not-met"))
+# A generated record is long, and hypothesis warns that it is when it tells of a failure.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 quick = settings(
     max_examples=60,
     deadline=None,
@@ -263,6 +265,12 @@ def moved(item: Any, days: int) -> Any:
     return item
 
 
+def _told_of(resource: Json) -> str:
+    """What moves it in time: a procedure goes with its visit."""
+    visited: str = (resource.get("encounter") or {}).get("reference", "")
+    return visited.removeprefix("Encounter/") or str(resource["id"])
+
+
 def with_score(resource: Json, value: int) -> Json:
     quantity = resource.get("valueQuantity")
     return {**resource, "valueQuantity": {**quantity, "value": value}} if quantity else resource
@@ -283,7 +291,7 @@ def records(draw: st.DrawFn) -> Given:
     shift = draw(st.dictionaries(st.sampled_from([r["id"] for r in loose]), st.integers(-90, 90), max_size=3))
     scores = draw(st.dictionaries(st.sampled_from([r["id"] for r in loose]), st.integers(0, 27), max_size=2))
     kept = [r for r in held if r["id"] not in gone]
-    kept = [moved(r, shift[r["id"]]) if r["id"] in shift else r for r in kept]
+    kept = [moved(r, shift.get(_told_of(r), 0)) for r in kept]
     kept = [with_score(r, scores[r["id"]]) if r["id"] in scores else r for r in kept]
     wanted = draw(st.lists(st.tuples(st.sampled_from(MAKERS), st.integers(0, 200), st.integers(0, 20)), max_size=8))
     made = [
@@ -357,7 +365,7 @@ def gist(assessment: Assessment) -> Json:
 
 # ----------------------------------------------------------------------------------------------- order, repetition
 
-chances = st.randoms(use_true_random=False)
+chances = st.randoms(use_true_random=True)
 
 
 @quick

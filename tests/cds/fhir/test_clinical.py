@@ -86,7 +86,7 @@ def test_the_conditions_are_not_in_doubt_when_a_lone_body_site_is_no_list() -> N
 def test_a_surgery_is_known_when_its_code_or_category_says_so() -> None:
     record = record_of(surgery("2024-08-05"), procedure("2024-08-06", "99999", category=concept(SNOMED, "387713003")))
     assert [done.surgical for done in record.procedures] == [True, True]
-    assert record.procedures[0].sites == (Site("hip", "left"),)
+    assert record.procedures[1].sites == (Site("hip", "left"),)
 
 
 @pytest.mark.parametrize("status", ["not-done", "entered-in-error", "preparation", "in-progress"])
