@@ -89,7 +89,7 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
         "asOf": assessment.as_of.isoformat(),
         "outcome": assessment.outcome.value,
         "says": assessment.says,
-        "visits": visits_json(assessment.visits),
+        "visits": visits_json(assessment.visits, assessment.order.requested),
         "criteria": [_criterion_json(result) for result in assessment.criteria],
         "gaps": [
             {"fact": gap.fact.value, "asked": gap.key, "state": gap.state.value, "reason": gap.reason}
@@ -101,21 +101,24 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
     }
 
 
-def visits_json(visits: VisitCount | None) -> dict[str, Any] | None:
-    """The visit numbers; `completed` is null where only a lower bound (`atLeast`) is known."""
+def visits_json(visits: VisitCount | None, requested: Span | None = None) -> dict[str, Any]:
+    """The visit numbers. One that cannot be known is null, and `complete` is then false.
+
+    `completed` is null where only a lower bound (`atLeast`) is known; `limit` is null where the policy has
+    none, which leaves nothing unknown. Without a policy only what the order asks for is known.
+    """
     if visits is None:
-        return None
-    known = visits.completed.exact if visits.complete else None
-    return {
-        "completed": known,
-        "atLeast": visits.completed.low,
+        visits = VisitCount(Span(0, None), requested, 0, None, None, complete=False)
+    numbers: dict[str, Any] = {
+        "completed": visits.completed.exact if visits.complete else None,
         "requested": visits.requested.exact if visits.requested else None,
         "scheduled": visits.scheduled,
         "total": visits.total.exact if visits.total and visits.complete else None,
-        "limit": visits.limit,
-        "projected": _pair(visits.projected) if visits.complete else None,
-        "complete": visits.complete and visits.requested is not None,
     }
+    projected = _pair(visits.projected) if visits.complete else None
+    complete = None not in (*numbers.values(), projected)
+    extra = {"limit": visits.limit, "projected": projected, "complete": complete, "atLeast": visits.completed.low}
+    return {**numbers, **extra}
 
 
 def _pair(span: Span | None) -> list[int | None] | None:

@@ -582,13 +582,17 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What came of one query: its state, the resources, and in words why it is not whole."""
+    """What came of one query: its state, the resources, and in words why it is not whole.
+
+    `absent`: the server does not offer such resources at all, which is not the same as failing to give them.
+    """
 
     query: Query
     state: EvidenceState
     resources: tuple[Resource, ...] = ()
     reason: str = ""
     milliseconds: float = 0.0
+    absent: bool = False
 
     @property
     def whole(self) -> bool:

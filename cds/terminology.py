@@ -20,6 +20,7 @@ from cds.model import Code, Concept, Discipline, Site
 from cds.yamlfile import YamlFile, read_yaml
 
 _DENIED = re.compile(r"\b(no|not|never|denies|denied|without)\b[^.]*$", re.IGNORECASE)
+_SCORE_WORDS = re.compile(r"[\s_-]*\b(total|overall|summary|score|index)\b", re.IGNORECASE)
 ICD10 = "icd-10-cm"
 ICD10_LENGTH = 7  # characters of the longest code, its dot aside
 
@@ -230,7 +231,9 @@ class Terminology:
 
     def measure_for_name(self, name: str) -> tuple[Instrument, str | None] | None:
         """Instrument and subscale that a name or alias stands for (case and punctuation do not matter)."""
-        return self._measure_names.get(_normal(name)) if name else None
+        if not name:
+            return None
+        return self._measure_names.get(_normal(name)) or self._measure_names.get(_normal(_SCORE_WORDS.sub("", name)))
 
     def measure_named(self, concept: Concept) -> tuple[Instrument, str | None] | None:
         """Instrument and subscale of a concept: by code; else by its text or a display (local names)."""
@@ -250,11 +253,14 @@ class Terminology:
     def measure_for_questionnaire(self, canonical: str) -> Instrument | None:
         """Instrument that a Questionnaire canonical (version left aside) stands for.
 
-        A form that this project ships is served under each deployment's own address, so its last part tells.
+        A form that this project ships is served under each deployment's own address, so its last part tells;
+        for others too, where it is an instrument's own name (`…/Questionnaire/iHOT-12`).
         """
         url = canonical.split("|")[0]
         shipped = url.rpartition("/fhir/Questionnaire/")[2] if "/fhir/Questionnaire/" in url else ""
-        return self._questionnaires.get(url) or (self.instruments.get(shipped) if shipped in self.forms else None)
+        known = self._questionnaires.get(url) or (self.instruments.get(shipped) if shipped in self.forms else None)
+        named = self.measure_for_name(url.rstrip("/").rpartition("/")[2])
+        return known or (named[0] if named and named[1] is None and not named[0].impairment else None)
 
     def form_of(self, instrument: Instrument) -> str | None:
         """`phq-9|1.0.0` where this project ships the instrument's Questionnaire; else None."""

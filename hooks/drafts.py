@@ -200,17 +200,23 @@ def _unsettled(tools: Tools, assessment: Assessment, found: Sequence[Draft]) -> 
         return None
     not_met = [r for r in untold if r.result is Result.NOT_MET]
     main = (not_met or untold)[0]
-    word = "Not met" if not_met else "Not enough information"
+    # A statement alone reads as if it held; what is not sure is told by what was found instead.
+    told_as = f"Criterion not met: {_lowered(main.statement)}" if not_met else f"Cannot tell: {_lowered(main.says)}"
     return Draft(
         rank=_rank_of_untold(found, not_met=bool(not_met)),
         indicator="warning" if not_met else "info",
-        summary=f"{word}: {main.statement[:1].lower()}{main.statement[1:]}",
+        summary=told_as,
         topic="off-guideline" if not_met else "guideline",
         rows=tuple(untold),
         change=needed(m for r in untold for m in (r.missing or r.would_change)),
         about=tuple(r.id for r in untold),
         offers=tuple(offer for r in untold for offer in scores_to_ask(tools, assessment, r)),
     )
+
+
+def _lowered(says: str) -> str:
+    """The start of a sentence as its middle, names such as `PHQ-9` and `iHOT-12` left as they are."""
+    return says if says[1:2].isupper() else says[:1].lower() + says[1:]
 
 
 def _rank_of_untold(found: Sequence[Draft], *, not_met: bool) -> int:

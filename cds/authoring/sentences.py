@@ -227,7 +227,11 @@ SENTENCES: dict[str, Sentence] = {
     "surgery-within": Sentence(_surgery, "does not apply"),
     "symptoms-for": Sentence(_symptoms, "unknown"),
     "treated-for": Sentence(
-        lambda p, w: f"Treatment of {w.sets([p['set']])} began at least {w.figure(p['days'])} ago.", "unknown"
+        lambda p, w: (
+            f"A course of {w.sets([p['set']])}, with no more than {w.figure(p['gap'])} between treatments, "
+            f"lasted at least {w.figure(p['days'])}."
+        ),
+        "unknown",
     ),
     "treated-within": Sentence(
         lambda p, w: f"A treatment of {w.sets([p['set']])} was used within the last {w.figure(p['months'])}.", "unknown"

@@ -34,13 +34,20 @@ _SAFE = "/:?&=,$-_.~*"
 _NO_POST = (404, 405, 501)
 
 
+_NOT_OFFERED = frozenset((400, 404, 405, 410, 501))
+
+
 @dataclass(frozen=True)
 class Fetched:
-    """What came of one search: its state, the resources so far, and in words why it is not whole."""
+    """What came of one search: its state, the resources so far, and in words why it is not whole.
+
+    `absent`: the server answered as one that does not know such resources or searches.
+    """
 
     state: EvidenceState
     resources: tuple[Resource, ...] = ()
     reason: str = ""
+    absent: bool = False
 
 
 def pooled_session(connections: int, reach: Reach | None = None) -> requests.Session:
@@ -93,7 +100,8 @@ class FhirClient:
             return self._pages(path, deadline, resources)
         except Failed as failure:
             log.info("%s could not be read: %s", kind, failure.reason)
-            return Fetched(failure.state, tuple(resources), f"{kind} could not be read: {failure.reason}")
+            reason = f"{kind} could not be read: {failure.reason}"
+            return Fetched(failure.state, tuple(resources), reason, absent=failure.status in _NOT_OFFERED)
 
     def _pages(self, path: str, deadline: Deadline, resources: list[Resource]) -> Fetched:
         kind = path.split("?")[0].split("/")[0]

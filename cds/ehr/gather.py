@@ -138,7 +138,7 @@ class EhrSource:
         if _all_of_others(fetched.resources, self._patient):
             reason = f"{query.resource} could not be read: the FHIR server answered for another patient"
             return Evidence(query, EvidenceState.FAILED, reason=reason, milliseconds=spent)
-        return Evidence(query, fetched.state, fetched.resources, fetched.reason, spent)
+        return Evidence(query, fetched.state, fetched.resources, fetched.reason, spent, fetched.absent)
 
 
 def _result(future: Future[Evidence], query: Query) -> Evidence:
@@ -216,6 +216,10 @@ class BundleSource:
     def read(self, references: Sequence[str]) -> tuple[Evidence, ...]:
         """The resources of the Bundle under these references."""
         return tuple(
-            Evidence(_reading(ref), EvidenceState.SUPPLIED, tuple(r for r in self._resources if r.reference == ref))
+            Evidence(
+                _reading(ref),
+                EvidenceState.SUPPLIED,
+                tuple(r for r in self._resources if ref in (r.reference, r.url)),
+            )
             for ref in references
         )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 
 from cds.fhir import shapes
+from cds.fhir.dates import parse_period
 from cds.fhir.elements import CodeableConcept
 from cds.fhir.reading import NO_DATE, Reading
-from cds.fhir.timings import read_timing
+from cds.fhir.timings import duration_days, read_timing
 from cds.fhir.visits import is_therapy
 from cds.model import (
     Authorization,
     ClaimLine,
     Concept,
     Condition,
+    Days,
     Document,
     Done,
     Episode,
@@ -28,6 +31,7 @@ from cds.model import (
     Span,
     Timing,
     Treatment,
+    day_of,
 )
 
 _ACTIVE = frozenset(("active", "recurrence", "relapse"))
@@ -169,9 +173,20 @@ def read_treatments(reading: Reading, by_type: Mapping[str, Sequence[Resource]])
                 and (days := reading.period(source, dose.timing.repeat.boundsPeriod))
             ]
             days = reading.when(source, shape.effectiveDateTime, shape.effectivePeriod) or next(iter(bounds), None)
+            days = days or _supplied(reading, source, shape)
             days = days or reading.days(source, shape.authoredOn or shape.dateAsserted) or NO_DATE
             found.append(Treatment(reading.concept(shape.medicationCodeableConcept), days, source, shape.status))
     return tuple(found)
+
+
+def _supplied(reading: Reading, source: str, shape: shapes.Medication) -> Days | None:
+    """The days for which a medicine was supplied, from the day of the prescription."""
+    written = reading.days(source, shape.authoredOn)
+    supply = shape.dispenseRequest.expectedSupplyDuration if shape.dispenseRequest else None
+    length = duration_days(supply)
+    if written is None or written.exact is None or length is None:
+        return None
+    return parse_period(written, day_of(written.exact + timedelta(days=round(length))))
 
 
 def read_images(reading: Reading, by_type: Mapping[str, Sequence[Resource]]) -> tuple[Image, ...]:

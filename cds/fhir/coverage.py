@@ -21,6 +21,7 @@ def read_coverages(
         resource.reference: organization
         for resource, organization in reading.each(organizations, shapes.OrganizationShape, Fact.COVERAGE)
     }
+    payers |= {each.url: payers[each.reference] for each in organizations if each.url and each.reference in payers}
     found: list[tuple[Coverage, int | None]] = []
     for resource, shape in reading.each(resources, shapes.Coverage, Fact.COVERAGE):
         if shape.status not in ("active", "") or _of_another(reading, resource, shape):
@@ -43,7 +44,7 @@ def unresolved_payers(reading: Reading, resources: Sequence[Resource]) -> tuple[
     for _, shape in reading.each(resources, shapes.Coverage, Fact.COVERAGE):
         for payor in shape.payor:
             reference = reading.ref(payor)
-            if payor.identifier is None and reference.startswith("Organization/"):
+            if payor.identifier is None and reference.startswith(("Organization/", "urn:uuid:")):
                 wanted.append(reference)
     return tuple(dict.fromkeys(wanted))
 

@@ -97,6 +97,8 @@ class _Observations:
             return
         if found := self._instrument(concept):
             yield from self._measure(source, observation, found, self._value_of(observation), observation.code)
+        elif codes & set(_SCORE_CODES) and source not in self.derived:
+            self.reading.note(source, "a score whose instrument is not named, or not in the catalogue", Fact.MEASURES)
         for component in observation.component:
             if part := self._instrument(self.reading.concept(component.code)):
                 yield from self._measure(source, observation, part, self._value_of(component), component.code)
@@ -122,7 +124,7 @@ class _Observations:
         if found := self.reading.terms.measure_for_name(name):
             yield from self._measure(source, observation, found, score, None)
         else:
-            self.reading.note(source, "a measure panel whose instrument is not in the catalogue")
+            self.reading.note(source, "a measure panel whose instrument is not in the catalogue", Fact.MEASURES)
 
     def _measure(
         self,

@@ -45,15 +45,20 @@ def gaps_of(evidence: Iterable[Evidence]) -> tuple[Gap, ...]:
     """What was asked for and did not come whole, one gap for each fact that it leaves in doubt.
 
     A search that is only a supplement (claims, bookings) leaves no doubt where the EHR has none: see
-    `supplementary_gaps`. Where it answered with a part, or too late, there is more than was seen.
+    `supplementary_gaps`. Where it answered with a part, too late, or failed, there may be more than was seen.
     """
     gaps: list[Gap] = []
     for each in evidence:
-        if each.whole or not (each.query.essential or each.state in _MORE_EXISTS):
+        if each.whole or not (each.query.essential or _may_hold_more(each)):
             continue
         reason = each.reason or f"{each.query.resource} could not be read ({each.state.value})"
         gaps += [Gap(fact, each.query.key, each.state, reason) for fact in sorted(each.query.facts)]
     return tuple(gaps)
+
+
+def _may_hold_more(evidence: Evidence) -> bool:
+    """Whether a supplementary search leaves a doubt: the server offers such resources, and did not give all."""
+    return evidence.state in _MORE_EXISTS or (evidence.state is EvidenceState.FAILED and not evidence.absent)
 
 
 def supplementary_gaps(evidence: Iterable[Evidence]) -> tuple[Gap, ...]:
@@ -66,7 +71,10 @@ def supplementary_gaps(evidence: Iterable[Evidence]) -> tuple[Gap, ...]:
             each.reason or f"{each.query.resource}: {each.state.value}",
         )
         for each in evidence
-        if not each.whole and not each.query.essential and each.state not in (EvidenceState.NOT_ASKED, *_MORE_EXISTS)
+        if not each.whole
+        and not each.query.essential
+        and each.state is not EvidenceState.NOT_ASKED
+        and not _may_hold_more(each)
     )
 
 

@@ -327,6 +327,13 @@ class Medication(Subject):
     effectivePeriod: Period | None = None
     dateAsserted: str = ""
     dosageInstruction: tuple[Dosage, ...] = ()
+    dispenseRequest: DispenseRequest | None = None
+
+
+class DispenseRequest(Shape):
+    """MedicationRequest.dispenseRequest: for how long it was supplied."""
+
+    expectedSupplyDuration: Quantity | None = None
 
 
 class Dosage(Shape):

@@ -48,13 +48,14 @@ def _lengths(repeat: TimingRepeat, bounds: Days | None) -> tuple[float, float] |
         if days < 0:
             return None
         return float(days + 1), float(max(days, 1))
-    low, high = _duration(repeat.boundsDuration), _duration(repeat.boundsDuration)
+    low, high = duration_days(repeat.boundsDuration), duration_days(repeat.boundsDuration)
     if repeat.boundsRange is not None:
-        low, high = _duration(repeat.boundsRange.low), _duration(repeat.boundsRange.high)
+        low, high = duration_days(repeat.boundsRange.low), duration_days(repeat.boundsRange.high)
     return (low, high) if low is not None and high is not None else None
 
 
-def _duration(quantity: Quantity | None) -> float | None:
+def duration_days(quantity: Quantity | None) -> float | None:
+    """The days of a Duration; None where it has no unit of time."""
     if quantity is None or quantity.value is None or quantity.value < 0 or quantity.comparator:
         return None
     unit = next((u for u in (quantity.code, quantity.unit.rstrip("s")) if u in _UNIT_DAYS), None)

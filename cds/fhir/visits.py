@@ -25,6 +25,9 @@ _PLANNED = ("planned", "arrived", "triaged", "onleave")
 # Fields without which it cannot be told whether, and when, there was a visit.
 _CRITICAL = ("status", "period", "type", "serviceType", "code", "performedDateTime", "performedPeriod")
 _NOT_OUTPATIENT = re.compile(r"inpatient|emergency|observation|acute", re.IGNORECASE)
+# The initials that schedules use; upper case only, as a word.
+_INITIALS = re.compile(r"\b(PT|OT)\b")
+_BY_INITIALS = {"PT": Discipline.PHYSICAL_THERAPY, "OT": Discipline.OCCUPATIONAL_THERAPY}
 _SUPERSEDING = ("prior", "replaces")
 
 
@@ -181,11 +184,20 @@ class _Encounters:
         for resource, encounter in self.reading.each(resources, shapes.Encounter, Fact.VISITS, _CRITICAL):
             done = self.done.get(resource.reference, [])
             what = self.reading.merged(*encounter.type, encounter.serviceType)
-            if not (done or is_therapy(what, self.reading) or self._by_therapist(encounter)):
+            named = self.reading.terms.in_set(what, "therapy-visit-types")
+            if not (done or named or is_therapy(what, self.reading) or self._by_therapist(encounter)):
+                self._note_vague(resource.reference, encounter, what)
                 continue
             self.seen.add(resource.reference)
             events += self._told(resource.reference, encounter, done)
         return events
+
+    def _note_vague(self, source: str, encounter: shapes.Encounter, what: Concept) -> None:
+        """An attended encounter called "PT" or "OT" and something else may be a visit: the count is in doubt."""
+        called = any(_INITIALS.search(text) for text in (what.text, *(code.display for code in what.codes)) if text)
+        if called and encounter.status in ("finished", "completed") and self._counted_class(encounter):
+            days = self.reading.period(source, encounter.period or encounter.actualPeriod)
+            self.reading.note(source, "an encounter whose type may mean therapy", Fact.VISITS, days)
 
     def _told(self, source: str, encounter: shapes.Encounter, done: Sequence[_Treatment]) -> list[_Event]:
         status = encounter.status
@@ -270,7 +282,9 @@ class _Encounters:
         by_code = min((t.discipline for t in done if t.discipline), default=None)
         performer = self.reading.merged(*(kind for p in encounter.participant for kind in p.type))
         service = self.reading.merged(encounter.serviceType, *encounter.type)
-        return by_code or self.reading.terms.discipline(performer) or self.reading.terms.discipline(service)
+        known = by_code or self.reading.terms.discipline(performer) or self.reading.terms.discipline(service)
+        initials = _INITIALS.search(" ".join((service.text, *(code.display for code in service.codes))))
+        return known or (_BY_INITIALS[initials[1]] if initials else None)
 
     def _by_therapist(self, encounter: shapes.Encounter) -> bool:
         roles = self.reading.merged(*(kind for p in encounter.participant for kind in p.type))

@@ -82,7 +82,7 @@ def _result(case: Case, criterion: Criterion) -> CriterionResult:
         statement=criterion.statement,
         required=criterion.required,
         result=finding.result,
-        says=finding.says[:1].upper() + finding.says[1:],
+        says=finding.says if finding.says[1:2].isupper() else finding.says[:1].upper() + finding.says[1:],
         card=criterion.card,
         evidence=tuple(dict.fromkeys(finding.evidence)),
         missing=finding.missing,

@@ -23,6 +23,8 @@ OUTCOME_WORDS = {
 def outcome_sentence(outcome: Outcome, results: Sequence[CriterionResult]) -> str:
     """`Criteria not met: 2 of 4 required criteria are not met`."""
     required = [r for r in results if r.required and r.result is not Result.NOT_APPLICABLE]
+    if not any(result.required for result in results):
+        return "For information only: no criterion of this policy is required"
     total = f"{len(required)} required criteria" if len(required) != 1 else "the required criterion"
     if outcome is Outcome.CRITERIA_MET:
         every = f"all {total} are" if len(required) != 1 else f"{total} is"

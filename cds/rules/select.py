@@ -7,7 +7,7 @@ diagnosis, phase. Two equally specific coverage policies are a tie, and a tie is
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from cds.model import Concept, Coverage, Order
@@ -40,17 +40,18 @@ def select_policy(
     phase: str | None = None,
 ) -> Selection:
     """Choose by specificity; never by the order of files."""
+    reigning = [policy for policy in policies if policy.in_force(day)]
     fitting = [
         (rank, policy)
-        for policy in policies
-        if policy.in_force(day) and (rank := specificity(policy.applies_to, order, coverage, terms, phase)) is not None
+        for policy in reigning
+        if (rank := specificity(policy.applies_to, order, coverage, terms, phase)) is not None
     ]
     adding = tuple(sorted((p for _, p in fitting if p.kind in ADDING_KINDS), key=lambda policy: policy.id))
     candidates = [(rank, policy) for rank, policy in fitting if policy.kind not in ADDING_KINDS]
     if not candidates and adding:
         return Selection(adding[0], "", adding[1:])  # rules that only add are all there is for this coverage
     if not candidates:
-        return Selection(None, _none_applies(order, coverage, day))
+        return Selection(None, _none_applies(reigning, order, coverage, day, terms))
     best = max(rank for rank, _ in candidates)
     chosen = sorted((policy for rank, policy in candidates if rank == best), key=lambda policy: policy.id)
     if len(chosen) > 1:
@@ -75,11 +76,22 @@ def _shares(mine: Sequence[str], others: Sequence[str]) -> bool:
     return bool(set(mine) & set(others))
 
 
-def _none_applies(order: Order, coverage: Coverage | None, day: date) -> str:
+def _none_applies(
+    policies: Sequence[Policy], order: Order, coverage: Coverage | None, day: date, terms: Terminology
+) -> str:
     if coverage and not coverage.payers and not coverage.payer_name:
         return "the coverage names no payer that can be read, so it cannot be told whose policy applies"
+    if coverage and not coverage.payers:
+        return f"the payer {coverage.payer_name} is named without an identifier, so its policy cannot be told"
     payer = coverage.payer_name or "this payer" if coverage else "this payer"
+    others = (replace(p.applies_to, diagnoses=()) for p in policies if p.applies_to.diagnoses)
+    if not _coded(order) and any(specificity(other, order, coverage, terms) for other in others):
+        return f"the order names no coded diagnosis, by which a policy of {payer} would be chosen"
     return f"no policy of {payer} for {order.label[:1].lower()}{order.label[1:]} is in force on {day.isoformat()}"
+
+
+def _coded(order: Order) -> bool:
+    return any(code.system == ICD10 for reason in order.reasons for code in reason.codes)
 
 
 def specificity(
@@ -94,7 +106,7 @@ def specificity(
         _one_of(applies.plans, [coverage.plan if coverage else None]),
         _services(applies, order, terms),
         _diagnoses(applies.diagnoses, order),
-        _one_of(applies.disciplines, [order.discipline.value if order.discipline else None]),
+        _one_of(applies.disciplines, [order.discipline.value]) if order.discipline else 0,
         _one_of(applies.phases, [phase]),
     ]
     if any(rank is None for rank in ranks):

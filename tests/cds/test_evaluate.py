@@ -194,21 +194,26 @@ def test_what_cannot_be_known_is_null_and_never_none_when_encounters_are_refused
 def test_numbers_are_null_when_the_order_does_not_say_how_many() -> None:
     count = VisitCount(Span(3, 3), None, 0, None, None, complete=True)
     told = visits_json(count)
-    assert told is not None
     assert (told["completed"], told["requested"], told["total"], told["complete"]) == (3, None, None, False)
-    assert visits_json(None) is None
+
+
+def test_every_number_but_the_order_s_own_is_null_when_no_policy_counts() -> None:
+    told = visits_json(None, Span(8, 8))
+    assert (told["completed"], told["requested"], told["total"], told["projected"]) == (None, 8, None, None)
+    assert told["complete"] is False
 
 
 def test_the_range_is_told_as_unknown_when_the_order_asks_for_one() -> None:
     told = visits_json(VisitCount(Span(3, 3), Span(2, 4), 0, Span(5, 7), Span(9, 9), complete=True))
-    assert told is not None
     assert (told["requested"], told["total"], told["projected"]) == (None, None, [9, 9])
+    assert told["complete"] is False
 
 
 def test_no_policy_is_told_when_the_diagnosis_fits_none(tmp_path: Path) -> None:
     (found,) = evaluated(tmp_path, whole(ORDER | {"reasonCode": [concept(ICD10, "J06.9")]}))
     told = assessment_json(found)
-    assert (told["outcome"], told["policy"], told["visits"], told["criteria"]) == ("no-policy", None, None, [])
+    assert (told["outcome"], told["policy"], told["criteria"]) == ("no-policy", None, [])
+    assert told["visits"]["complete"] is False
     assert "No policy applies" in told["says"]
     assert PATIENT not in told
     assert SNOMED not in told["says"]

@@ -106,7 +106,7 @@ def test_conditions_are_asked_first_when_the_order_names_its_diagnosis_by_refere
         ([coverage(period={"end": "2024-12-31"})], "no coverage of the patient is in force on 2025-03-10"),
         ([coverage(), coverage("other", id="b")], "several coverages are active"),
         ([coverage("other")], "no policy of"),
-        ([coverage(payor=[{"display": "Hip Plan"}])], "no policy of Hip Plan"),
+        ([coverage(payor=[{"display": "Hip Plan"}])], "named without an identifier"),
     ],
 )
 def test_no_policy_applies_and_no_payer_is_guessed_when_coverage_does_not_tell(held: list[Json], why: str) -> None:

@@ -48,7 +48,12 @@ def _found(case: Case, sets: Iterable[ValueSet], params: Params) -> tuple[Labell
     present: Labelled = []
     possible: Labelled = []
     for condition in case.record.conditions:
-        if condition.active is False or not any(valueset.matches(condition.concept) for valueset in sets):
+        if condition.active is False:
+            continue
+        matching = next((valueset for valueset in sets if valueset.matches(condition.concept)), None)
+        if matching is None:
+            if _unreadable(condition):
+                possible.append((f"a condition that no code or word names ({condition.source})", condition.source))
             continue
         if params.get("of-region") and condition.sites and case.order.sites and not _same_region(case, condition):
             continue
@@ -59,8 +64,18 @@ def _found(case: Case, sets: Iterable[ValueSet], params: Params) -> tuple[Labell
                 continue
             new = None  # with visits that could not be read, the episode may be older than it seems
         sure = condition.active and (new or not params.get("new-only"))
-        (present if sure else possible).append((condition.concept.label, condition.source))
+        label = condition.concept.label
+        if label in {code.code for code in condition.concept.codes}:  # a bare code says nothing to a reader
+            label = f"{label} ({matching.title[:1].lower()}{matching.title[1:]})"
+        (present if sure else possible).append((label, condition.source))
     return present, possible
+
+
+def _unreadable(condition: Condition) -> bool:
+    """Whether nothing in a condition tells what it is: no ICD-10-CM code to look up, and no word."""
+    concept = condition.concept
+    worded = concept.text or any(code.display for code in concept.codes)
+    return not worded and not any(code.system.startswith("icd-") for code in concept.codes)
 
 
 def _same_region(case: Case, condition: Condition) -> bool:

@@ -10,6 +10,7 @@ from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, plural
 from cds.rules.finding import Finding, met, not_applicable, not_met, unknown
 
+_OFF_WORK = 2
 _BETTER = "met if a reduction of work restrictions is on file"
 
 
@@ -90,10 +91,10 @@ def ordered_by(case: Case, params: Params) -> Finding:
 
 @kind("goals-stated", Fact.GOALS, Fact.PLANS)
 def goals_stated(case: Case, params: Params) -> Finding:
-    """Whether the order, or its plan of care, names at least `count` treatment goals.
+    """Whether at least `count` treatment goals are stated: named by the order or its plan, or measurable on file.
 
-    The plan is the one that the order names, else an active plan of therapy. A goal that only stands in the
-    record, without a link, may be about anything.
+    US Core asks nobody to link a goal to an order, so an open goal with a target counts too; one without a
+    link and without a target may be about anything.
     """
     least = case.number(params["count"])
     if least is None:
@@ -101,29 +102,28 @@ def goals_stated(case: Case, params: Params) -> Finding:
     plans = [plan for plan in case.record.plans if plan.source in case.order.plans]
     plans = plans or [plan for plan in case.record.plans if plan.active and plan.timings]
     named = {*case.order.goals, *(goal for plan in plans for goal in plan.goals)}
-    goals = [goal for goal in case.record.goals if goal.source in named]
+    linked = [goal for goal in case.record.goals if goal.source in named]
+    goals = linked or [goal for goal in case.record.goals if goal.open and goal.measurable]
     sources = [goal.source for goal in goals]
     if len(goals) >= least:
-        verb = "is" if len(goals) == 1 else "are"
-        return met(f"{plural(len(goals), 'treatment goal')} {verb} named by the order or its plan of care", sources)
+        where = "named by the order or its plan of care" if linked else "open on file"
+        return met(f"{plural(len(goals), 'treatment goal')} {where}", sources)
     if doubts := case.doubts(Fact.GOALS, Fact.PLANS):
         return unknown(f"goals could not be read in full: {because(doubts)}", ["the treatment goals"], sources)
-    loose = [goal.source for goal in case.record.goals if goal.open and goal.source not in named]
-    other = f"; {plural(len(loose), 'open goal')} on file without a link to them" if loose else ""
     count = "no treatment goal" if not goals else plural(len(goals), "treatment goal")
-    change = f"met if the order or its plan of care names {plural(least, 'treatment goal')}"
-    return not_met(f"the order and its plan of care name {count}{other}", [*sources, *loose], [change])
+    change = f"met if {plural(least, 'treatment goal')} {'is' if least == 1 else 'are'} recorded"
+    return not_met(f"{count} stated", sources, [change])
 
 
 @kind("work-status-improved", Fact.STATEMENTS)
 def work_status_improved(case: Case, params: Params) -> Finding:
     """Whether the latest work status is better than the one before it; off work alone shows no improvement."""
-    ranks = {
-        code: int(entry["rank"])
-        for (_, code), entry in case.terms.valueset("work-status").codes.items()
-        if "rank" in entry
-    }
-    told = [(rank, s) for s in _work_statuses(case) if (rank := _rank(s, ranks)) is not None]
+    ranks = _ranks(case)
+    statuses = [(_rank(s, ranks), s) for s in _work_statuses(case)]
+    told = [(rank, s) for rank, s in statuses if rank is not None]
+    if statuses and statuses[-1][0] is None and told:
+        latest = statuses[-1][1]
+        return unknown(f"the work status of {latest.day} cannot be read", ["the latest work status"], [latest.source])
     doubts = case.doubts(Fact.STATEMENTS)
     if not told:
         if doubts or params.get("when-absent") != "not-met":
@@ -143,7 +143,7 @@ def work_status_improved(case: Case, params: Params) -> Finding:
         return met(f"{says}, better than {before[-1][1].value} on {before[-1][1].day}", sources)
     if before and rank > before[-1][0]:
         return not_met(f"{says}, worse than {before[-1][1].value} on {before[-1][1].day}", sources, [_BETTER])
-    if rank == max(ranks.values()) or before:
+    if rank == _OFF_WORK or before:
         return not_met(says, sources, [_BETTER])
     return unknown(f"{says}; nothing to compare it with", ["an earlier work status"], sources)
 
@@ -154,9 +154,18 @@ def _work_statuses(case: Case) -> list[Statement]:
     return sorted(mine, key=lambda s: (s.day.first or date.min, s.source))
 
 
+def _ranks(case: Case) -> dict[str, int]:
+    """How restricted each work status is, by code and by word: 0 full duty, 2 off work."""
+    wanted = case.terms.valueset("work-status")
+    by_code = {code: int(entry["rank"]) for (_, code), entry in wanted.codes.items() if "rank" in entry}
+    return by_code | {word: int(rank) for word, rank in wanted.kinds_by_word.items()}
+
+
 def _rank(statement: Statement, ranks: dict[str, int]) -> int | None:
     codes = statement.value_concept.codes if statement.value_concept else ()
-    return next((ranks[code.code] for code in codes if code.code in ranks), None)
+    by_code = next((ranks[code.code] for code in codes if code.code in ranks), None)
+    words = str(statement.value or "").lower()
+    return by_code if by_code is not None else next((rank for word, rank in ranks.items() if word in words), None)
 
 
 @kind("plan-of-care-within", Fact.PLANS)

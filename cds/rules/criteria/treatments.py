@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from cds.model import Concept, Days, Fact, add_months
@@ -26,43 +27,87 @@ def _tried(case: Case, wanted: ValueSet) -> list[Tried]:
 
 @kind("treated-for", Fact.TREATMENTS, Fact.PROCEDURES, Fact.CONDITIONS, Fact.VISITS)
 def treated_for(case: Case, params: Params) -> Finding:
-    """Whether treatment of the set began at least `days` before the evaluation date.
+    """Whether a course of treatment of the set lasted at least `days` by the evaluation date.
 
-    Symptoms that began later than that cannot have been treated for so long: then it is not met.
+    A course is treatments one after the other with no more than `gap` days between them; one that ended no
+    more than `gap` days ago still goes on. A medicine without an end may or may not have gone on. Symptoms
+    that began later than `days` ago cannot have been treated for so long: then it is not met.
     """
-    wanted, figure = case.terms.valueset(params["set"]), case.number(params["days"])
-    if figure is None:
+    wanted, figure, gap = case.terms.valueset(params["set"]), case.number(params["days"]), case.number(params["gap"])
+    if figure is None or gap is None:
         return unknown("the policy states no duration for this date", ["the policy's figure"])
-    mark = case.as_of - timedelta(days=figure)
-    tried = _tried(case, wanted)
     title = wanted.title.lower()
-    started = [(_start(days), concept, source) for concept, days, source in tried]
-    if long := [(start, concept, source) for start, concept, source in started if start.within(None, mark)]:
-        start, concept, source = long[0]
-        lasted = f", {plural((case.as_of - start.exact).days, 'day')}" if start.exact else ""
-        return met(f"{title} since {start}{lasted} ({concept.label})", [source])
+    used = _used(case, wanted)
+    sure = _longest([(u.first, u.last) for u in used if u.sure], case.as_of, gap)
+    if sure is not None and sure[1] >= figure:
+        mine = [u for u in used if u.sure and u.first >= sure[0]]
+        says = f"{title} since {sure[0]}, {plural(sure[1], 'day')} ({mine[0].label})"
+        return met(says, [u.source for u in mine])
     doubts = case.doubts(*_FACTS)
-    if not doubts and (onset := _onset(case)) is not None and onset > mark:
+    onset = _onset(case)
+    if not doubts and onset is not None and onset > case.as_of - timedelta(days=figure):
         says = f"symptoms began {onset}, so there cannot have been {figure} days of {title}"
         return not_met(says, change=[f"met after {figure} days of {title}, with dates on file"])
-    if vague := [(start, concept, source) for start, concept, source in started if start.within(None, mark) is None]:
-        start, concept, source = vague[0]
-        when = f"is dated only {start}" if start.last else "is not dated"
-        return unknown(f"when {concept.label} began {when}", ["the day on which it began"], [source])
+    tried = _tried(case, wanted)
     sources = [source for _, _, source in tried]
-    if not doubts and tried:
-        so_far = (case.as_of - (started[0][0].first or case.as_of)).days
-        change = [f"met when {title} has gone on for {figure} days"]
-        return not_met(f"{title} for {plural(so_far, 'day')}, {figure} wanted", sources, change)
+    undated = [concept.label for concept, days, _ in tried if days.first is None]
+    possible = _longest([(u.first, u.last_possible) for u in used], case.as_of, gap)
+    if undated or (possible is not None and possible[1] >= figure):
+        vague = undated or [u.label for u in used if not u.sure]
+        return unknown(
+            f"how long {listed(dict.fromkeys(vague))} went on is not on file", [f"the days of {title}"], sources
+        )
+    if tried and not doubts:
+        lasted = plural(sure[1] if sure else 0, "day")
+        return not_met(f"{title} for {lasted} in one course, {figure} wanted", sources, [
+            f"met when {title} has gone on for {figure} days",
+        ])  # fmt: skip
     why = f" ({because(doubts)})" if doubts else ""
-    wanted_says = f"{title} for {figure} days, with dates"
-    return unknown(f"no {title} is on file in structured form{why}", [wanted_says], sources)
+    return unknown(
+        f"no {title} is on file in structured form{why}", [f"{title} for {figure} days, with dates"], sources
+    )
 
 
-def _start(days: Days) -> Days:
-    """The first day of a span of treatment; for a vague date, all the days on which it may have begun."""
-    vague = bool(days.text) and " to " not in days.text and days.exact is None
-    return days if vague or days.first is None else Days(days.first, days.first)
+@dataclass(frozen=True)
+class _Use:
+    """Days on which something was used: surely from `first` to `last`, possibly until `last_possible`."""
+
+    label: str
+    source: str
+    first: date
+    last: date
+    last_possible: date
+    sure: bool
+
+
+def _used(case: Case, wanted: ValueSet) -> list[_Use]:
+    """The uses of treatments of the set, oldest first."""
+    going_on = {t.source for t in case.record.treatments if t.status in ("active", "intended", "on-hold")}
+    endless = {t.source for t in case.record.treatments if t.day.exact is not None}
+    uses: list[_Use] = []
+    for concept, days, source in _tried(case, wanted):
+        if days.first is None:
+            continue
+        spans = days.exact is not None or " to " in days.text
+        ends = min(days.last or case.as_of, case.as_of)
+        last = case.as_of if source in going_on and days.exact is not None else ends
+        possible = case.as_of if source in endless else ends
+        uses.append(_Use(concept.label, source, days.first, last, max(last, possible), sure=spans))
+    return uses
+
+
+def _longest(spans: Sequence[tuple[date, date]], as_of: date, gap: int) -> tuple[date, int] | None:
+    """First day and length of the longest course; the latest goes on until today where its gap is short."""
+    courses: list[tuple[date, date]] = []
+    for first, last in sorted(spans):
+        if courses and (first - courses[-1][1]).days <= gap:
+            courses[-1] = (courses[-1][0], max(courses[-1][1], last))
+        else:
+            courses.append((first, last))
+    lengths = [
+        (first, ((as_of if (as_of - last).days <= gap else last) - first).days) for first, last in courses
+    ]  # fmt: skip
+    return max(lengths, key=lambda course: course[1], default=None)
 
 
 def _onset(case: Case) -> date | None:

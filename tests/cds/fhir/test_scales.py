@@ -25,7 +25,7 @@ def one(code: Json, **value: Any) -> Measure:
     return found
 
 
-@pytest.mark.parametrize("name", ["ndi", "odi"])
+@pytest.mark.parametrize("name", ["ndi"])
 def test_the_scale_is_not_told_when_no_unit_says_whether_it_is_percent_or_points(name: str) -> None:
     assert "no unit" in told(name, 36).problem
     assert "no unit" in told(name, 36, "{score}").problem

@@ -126,7 +126,7 @@ def test_progress_is_not_met_when_f000_has_measures_that_did_not_improve() -> No
     assessment = assess(*example("f000"), *scores)
     assert results(assessment)["outcome-measure-improved"] == "not-met"
     assert results(assessment)["objective-progress"] == "not-met"
-    assert says(assessment, "outcome-measure-improved") == "IHOT-12 41 to 46, no important change (MCII 14)"
+    assert says(assessment, "outcome-measure-improved") == "iHOT-12 41 to 46, no important change (MCII 14)"
 
 
 def test_progress_is_unknown_when_a_score_that_could_show_it_cannot_be_used() -> None:

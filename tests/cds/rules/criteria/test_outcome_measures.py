@@ -112,7 +112,7 @@ def test_a_change_is_important_when_it_reaches_the_instruments_figure(latest: fl
 
 def test_the_change_is_told_when_a_score_became_worse() -> None:
     weighed = found("outcome-measure-improved", *VISITS, ihot("2025-01-13", 41), ihot("2025-02-24", 27))
-    assert weighed.says == "IHOT-12 41 to 27, worse (MCII 14)"
+    assert weighed.says == "iHOT-12 41 to 27, worse (MCII 14)"
 
 
 @pytest.mark.parametrize(
