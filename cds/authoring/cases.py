@@ -15,6 +15,7 @@ import jsonschema
 
 from cds.authoring.library import Authored, Folder
 from cds.errors import PolicyError
+from cds.rules.load import schema_problem, schema_remedy
 from cds.rules.policy import Policy
 from cds.rules.select import ADDING_KINDS
 from cds.yamlfile import Key, YamlFile, read_yaml
@@ -149,34 +150,14 @@ def check_document(document: YamlFile, validator: jsonschema.Draft202012Validato
             where=document.where((*path, extra)),
             remedy=f"Did you mean '{close[0]}'?" if close else f"Known here: {', '.join(allowed)}",
         )
-    raise PolicyError(_tell(error), where=document.where(path), remedy=_remedy(error))
+    where = document.where(path)
+    if error.validator == "oneOf":
+        raise PolicyError("This must have one of two forms, and only one", where=where, remedy=_forms(error))
+    remedy = schema_remedy(error, "docs/policies.md shows every key of a case")
+    raise PolicyError(schema_problem(error), where=where, remedy=remedy)
 
 
-def _tell(error: jsonschema.ValidationError) -> str:
-    match error.validator:
-        case "required":
-            return f"A key is missing: {error.message}"
-        case "enum":
-            return f"'{error.instance}' is not one of the values allowed here"
-        case "pattern" | "format":
-            return f"'{error.instance}' is not written as it must be"
-        case "oneOf":
-            return "This must have one of two forms, and only one"
-        case _:
-            return error.message[:200]
-
-
-def _remedy(error: jsonschema.ValidationError) -> str:
+def _forms(error: jsonschema.ValidationError) -> str:
     wanted: Any = error.validator_value
-    match error.validator:
-        case "enum":
-            return f"Allowed: {', '.join(map(str, wanted))}"
-        case "pattern":
-            return f"It must match {wanted}"
-        case "format":
-            return f"It must be a {wanted}"
-        case "oneOf":
-            forms = [", ".join(form["required"]) for form in wanted if "required" in form]
-            return f"Give either {' or '.join(forms)}" if forms else "docs/policies.md shows both forms"
-        case _:
-            return "docs/policies.md shows every key of a case"
+    forms = [", ".join(form["required"]) for form in wanted if "required" in form]
+    return f"Give either {' or '.join(forms)}" if forms else "docs/policies.md shows both forms"

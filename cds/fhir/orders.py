@@ -20,7 +20,7 @@ from cds.fhir.elements import CodeableConcept, Coding, Period, Quantity, Range, 
 from cds.fhir.reading import Reading
 from cds.fhir.timings import read_timing
 from cds.fhir.visits import is_therapy
-from cds.model import Concept, Condition, Discipline, Line, Order, Site, Span
+from cds.model import Concept, Condition, Discipline, Line, Order, Span
 from cds.terminology import Terminology
 
 REQUEST_TYPES = frozenset(
@@ -273,8 +273,3 @@ def first_proposed(order: Order) -> date | None:
 def _vague(text: str) -> bool:
     start = text.split(" to ")[0]
     return 0 < len(start) < len("2025-01-01") and start != "…"
-
-
-def order_sites(order: Order) -> tuple[Site, ...]:
-    """The body sites of an order, without doubles."""
-    return tuple(dict.fromkeys(order.sites))

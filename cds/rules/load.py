@@ -121,10 +121,12 @@ def _check_schema(document: YamlFile) -> None:
         if error.validator == "additionalProperties":
             known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
             path = (*path, next(str(key) for key in error.instance if key not in known))
-        raise PolicyError(_tell(error), where=document.where(path), remedy=_remedy(error))
+        remedy = schema_remedy(error, "docs/policies.md shows every key of a policy")
+        raise PolicyError(schema_problem(error), where=document.where(path), remedy=remedy)
 
 
-def _tell(error: jsonschema.ValidationError) -> str:
+def schema_problem(error: jsonschema.ValidationError) -> str:
+    """What is wrong where a policy, or a file of its cases, breaks its schema."""
     match error.validator:
         case "required":
             return f"A key is missing: {error.message}"
@@ -140,7 +142,8 @@ def _tell(error: jsonschema.ValidationError) -> str:
             return error.message[:200]
 
 
-def _remedy(error: jsonschema.ValidationError) -> str:
+def schema_remedy(error: jsonschema.ValidationError, otherwise: str) -> str:
+    """What to do about it; `otherwise` where the schema itself does not tell."""
     wanted: Any = error.validator_value
     match error.validator:
         case "enum":
@@ -148,11 +151,11 @@ def _remedy(error: jsonschema.ValidationError) -> str:
         case "oneOf":
             return "Write one of kind, all-of, any-of, not, criterion"
         case "pattern":
-            return f"It must match {error.validator_value}"
+            return f"It must match {wanted}"
         case "format":
-            return f"It must be a {error.validator_value}"
+            return f"It must be a {wanted}"
         case _:
-            return "docs/policies.md shows every key of a policy"
+            return otherwise
 
 
 def _check_criterion(document: YamlFile, policy: Policy, criterion: Criterion, index: int, terms: Terminology) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from cds.model import Concept, Days, Fact, Site, add_months
+from cds.model import Days, Fact, Site, add_months
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, plural
@@ -71,8 +71,3 @@ def _sets(days: Sequence[Days]) -> tuple[int, int]:
     vague = [day for day in days if day.exact is None]
     apart = any(not any(day.within_reach(known) for known in exact) for day in vague)
     return len(exact) + apart, len(exact) + len(vague)
-
-
-def is_of_region(case: Case, concept: Concept) -> bool:
-    """Whether a concept names the order's region."""
-    return any(site.may_be(mine) for site in case.terms.sites(concept) for mine in case.order.sites)
