@@ -55,9 +55,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench
 
 lock: $(VENV)/.dev
-	$(LOCK) --extra demo --group build --group dev -o requirements/dev.txt
-	$(LOCK) --extra demo --group build -c requirements/dev.txt -o requirements/demo.txt
-	$(LOCK) --group build -c requirements/dev.txt -o requirements/runtime.txt
+	$(LOCK) --extra demo --extra postgresql --group build --group dev -o requirements/dev.txt
+	$(LOCK) --extra demo --extra postgresql --group build -c requirements/dev.txt -o requirements/demo.txt
+	$(LOCK) --extra postgresql --group build -c requirements/dev.txt -o requirements/runtime.txt
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

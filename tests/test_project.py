@@ -31,7 +31,8 @@ def declared() -> dict[str, set[str]]:
     """The packages that each lock file has to hold."""
     build = PROJECT["dependency-groups"]["build"]
     demo = PROJECT["project"]["optional-dependencies"]["demo"]
-    runtime = {normalized(r) for r in chain(PROJECT["project"]["dependencies"], build)}
+    postgresql = PROJECT["project"]["optional-dependencies"]["postgresql"]
+    runtime = {normalized(r) for r in chain(PROJECT["project"]["dependencies"], postgresql, build)}
     with_demo = runtime | {normalized(r) for r in demo}
     dev = with_demo | {normalized(r) for r in PROJECT["dependency-groups"]["dev"]}
     return dict(zip(LOCK_FILES, (runtime, with_demo, dev), strict=True))
