@@ -1,0 +1,142 @@
+"""Requests as other systems shape them, and what each is answered with.
+
+The requests in `requests/` are invented. `record.json` is the prefetch of those that are sent with one; what a request
+holds itself goes before it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.conformance.shape import wrong_in
+from tests.hooks.calls import ORIGIN, Json, assessment, post, refused
+
+FOLDER = Path(__file__).parent / "requests"
+RECORD = "record"
+# What each hook's context must hold (CDS Hooks library 1.0.1); order-dispatch 1.0 named its orders otherwise.
+WHO = {"userId", "patientId"}
+CONTEXT: dict[str, tuple[set[str], ...]] = {
+    "order-sign": (WHO | {"draftOrders"},),
+    "order-select": (WHO | {"draftOrders", "selections"},),
+    "order-dispatch": ({"patientId", "dispatchedOrders", "performer"}, {"patientId", "order", "performer"}),
+    "appointment-book": (WHO | {"appointments"},),
+    "encounter-start": (WHO | {"encounterId"},),
+    "encounter-discharge": (WHO | {"encounterId"},),
+}
+
+
+class Row(NamedTuple):
+    """A request, the hook of the service that it is sent to, and what comes back.
+
+    `says` is an outcome where the status is 200 (empty: no order is weighed), else the code of the refusal.
+    """
+
+    name: str
+    hook: str
+    status: int
+    says: str = ""
+    visits: int | None = None
+    record: bool = True
+
+
+NOT_MET, NO_POLICY = "criteria-not-met", "no-policy"
+TABLE = (
+    Row("order-sign-crd-2.2.1", "order-sign", 200, NOT_MET, 7),
+    Row("order-sign-2.0.1", "order-sign", 200, NOT_MET, 7),
+    Row("order-sign-mixed", "order-sign", 200, NOT_MET, 7),
+    Row("order-sign-active", "order-sign", 200, NOT_MET, 7),
+    # The public sandbox: no Bundle.type, no fullUrl, `selections`, v1 scopes, an order that is hardly begun.
+    Row("sandbox", "order-sign", 200, NOT_MET, 7),
+    Row("sandbox-no-code", "order-sign", 422, "CDS-105"),
+    Row("sandbox-no-reason", "order-sign", 200, NO_POLICY),
+    Row("sandbox-medication", "order-sign", 200),
+    # The CRD request generator: its own prefetch keys, an empty token, configuration that nobody offered.
+    Row("request-generator", "order-sign", 412, "CDS-103", record=False),
+    # A library that drops the draft orders.
+    Row("healthchain", "order-sign", 400, "CDS-101"),
+)
+# Services that are not here yet. A row moves to TABLE with its service, and then says what it is answered with.
+PENDING = (
+    Row("order-select", "order-select", 200),
+    Row("sandbox-order-select", "order-select", 200),  # one screen of it says `hook: order-sign`
+    Row("order-dispatch-1.1", "order-dispatch", 200),
+    Row("order-dispatch-1.0", "order-dispatch", 200),
+    Row("appointment-book", "appointment-book", 200),
+    Row("encounter-start", "encounter-start", 200),
+    Row("encounter-discharge", "encounter-discharge", 200),
+)
+
+
+def sent(row: Row) -> Json:
+    """The body of a row."""
+    body = read(row.name)
+    return body | {"prefetch": read(RECORD) | body.get("prefetch", {})} if row.record else body
+
+
+def read(name: str) -> Json:
+    """One file of `requests/`."""
+    body: Json = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+    return body
+
+
+def address(client: FlaskClient, hook: str) -> str:
+    """Where the service of a hook is called, as discovery tells it."""
+    ids = [service["id"] for service in client.get("/cds-services").get_json()["services"] if service["hook"] == hook]
+    return f"/cds-services/{ids[0]}"
+
+
+def call(client: FlaskClient, row: Row, end: str = "") -> TestResponse:
+    """The answer to a row's request."""
+    return post(client, sent(row), address(client, row.hook) + end)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+@pytest.mark.parametrize("end", ["", "/"], ids=["plain", "slash"])
+def test_it_is_answered_as_the_table_says_when_another_system_calls(client: FlaskClient, row: Row, end: str) -> None:
+    response = call(client, row, end)
+    if row.status != 200:
+        refused(response, row.status, row.says)
+        return
+    answer = response.get_json()
+    assert response.status_code == 200, answer
+    assert wrong_in("answer", answer) == []
+    assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+    if row.says:
+        assert assessment(answer)["outcome"] == row.says
+        assert assessment(answer)["order"] == "ServiceRequest/therapy"
+        assert assessment(answer).get("visits", {}).get("total") == row.visits
+    else:
+        assert answer == {"cards": []}
+
+
+@pytest.mark.parametrize("hook", sorted({row.hook for row in TABLE}))
+def test_a_browser_may_call_the_service_when_it_asks_first(client: FlaskClient, hook: str) -> None:
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    for url in ("/cds-services", address(client, hook)):
+        response = client.options(url, headers={"Origin": ORIGIN, **asking})
+        assert response.status_code == 200
+        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+        allowed = response.headers["Access-Control-Allow-Headers"].lower().replace(" ", "").split(",")
+        assert {"authorization", "content-type"} <= set(allowed)
+
+
+@pytest.mark.parametrize("row", [*TABLE, *PENDING], ids=lambda row: row.name)
+def test_the_request_is_what_its_name_says_when_it_is_read(row: Row) -> None:
+    body = sent(row)
+    whole = any(needed <= body["context"].keys() for needed in CONTEXT[body["hook"]])
+    assert whole == (row.status != 400)
+    assert body["hook"] == row.hook or row.name == "sandbox-order-select"
+    assert body["prefetch"]
+    assert ("fhirServer" in body) >= ("fhirAuthorization" in body)
+
+
+def test_every_request_has_one_row_when_they_are_listed() -> None:
+    names = [row.name for row in (*TABLE, *PENDING)]
+    assert sorted([*names, RECORD]) == sorted(path.stem for path in FOLDER.glob("*.json"))
+    assert len({read(name)["hookInstance"] for name in names}) == len(names)
