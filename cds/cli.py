@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cds.as_json import assessment_json
 from cds.authoring.cli import all_policies, policies_or_named, policy, said_plainly
-from cds.evaluate import assessment_json, evaluate_bundle
+from cds.evaluate import evaluate_bundle
 from cds.model import Assessment
 from cds.rules.explain import RESULT_WORDS
 from cds.terminology import packaged

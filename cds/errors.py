@@ -7,11 +7,14 @@
     │   ├── MissingData         needed data was neither sent nor can be fetched          (412)
     │   ├── TooLarge            more than this service takes in one call                 (413)
     │   ├── UnusableOrder       valid FHIR, but no order that can be weighed             (422)
+    │   ├── UnsupportedVersion  a version of Da Vinci CRD that is not answered in        (422)
+    │   ├── UnusableCoverage    a payer is asked about a coverage that is not its own    (400)
     │   └── UnreadableFile      a file given on the command line
     ├── PolicyError             a policy that cannot be used: file, line, key, remedy
     ├── CatalogueError          a value set or instrument that cannot be used
     ├── SettingsError           the service refuses to start
-    └── TechnicalError          another system failed us
+    └── TechnicalError          another system failed us                                 (503)
+        └── LedgerUnavailable   what would be said cannot be put on record
 
 Codes (`CDS-…`) are stable: docs/errors.md explains each.
 """
@@ -76,6 +79,18 @@ class UnreadableFile(InputError):
     code = "CDS-106"
 
 
+class UnsupportedVersion(InputError):
+    """A version of Da Vinci CRD in which this service does not answer (CRD 2.2.1, dev-1 to dev-3)."""
+
+    code = "CDS-107"
+
+
+class UnusableCoverage(InputError):
+    """A payer's service is asked without one coverage that it handles (CRD 2.2.1, hook-13)."""
+
+    code = "CDS-108"
+
+
 class PolicyError(CdsError):
     """A policy that cannot be used. `where` is `file:line, key`."""
 
@@ -98,3 +113,9 @@ class TechnicalError(CdsError):
     """Another system (FHIR server, ledger) failed us."""
 
     code = "CDS-400"
+
+
+class LedgerUnavailable(TechnicalError):
+    """The ledger cannot be written or read. Nothing is said that is on no record."""
+
+    code = "CDS-401"

@@ -11,7 +11,7 @@ from cds.ehr.gather import BundleSource
 from cds.errors import UnreadableFile, UnusableOrder
 from cds.fhir.bundles import parse_answer
 from cds.fhir.orders import read_orders
-from cds.model import Assessment, CriterionResult, Resource, Span, VisitCount
+from cds.model import Assessment, Resource
 from cds.rules.policy import Policy
 from cds.service import Asked, Ports, assess_orders
 from cds.terminology import Terminology
@@ -75,65 +75,3 @@ def read_bundle(path: Path) -> tuple[Resource, ...]:
 def _json(resource: Resource) -> dict[str, Any]:
     parsed = json.loads(bytes(resource.payload))
     return parsed if isinstance(parsed, dict) else {}
-
-
-# ------------------------------------------------------------------------------------------------ as JSON
-
-
-def assessment_json(assessment: Assessment) -> dict[str, Any]:
-    """One assessment as `evaluate --json` prints it; a number that cannot be known is null, never 0."""
-    return {
-        "order": assessment.order.reference,
-        "policy": assessment.policy,
-        "policyVersion": assessment.policy_version,
-        "asOf": assessment.as_of.isoformat(),
-        "outcome": assessment.outcome.value,
-        "says": assessment.says,
-        "visits": visits_json(assessment.visits, assessment.order.requested),
-        "criteria": [_criterion_json(result) for result in assessment.criteria],
-        "gaps": [
-            {"fact": gap.fact.value, "asked": gap.key, "state": gap.state.value, "reason": gap.reason}
-            for gap in assessment.gaps
-        ],
-        "notes": [{"source": note.source, "reason": note.reason} for note in assessment.notes],
-        "wouldChange": list(assessment.would_change),
-        "safety": [_criterion_json(result) for result in assessment.safety],
-    }
-
-
-def visits_json(visits: VisitCount | None, requested: Span | None = None) -> dict[str, Any]:
-    """The visit numbers. One that cannot be known is null, and `complete` is then false.
-
-    `completed` is null where only a lower bound (`atLeast`) is known; `limit` is null where the policy has
-    none, which leaves nothing unknown. Without a policy only what the order asks for is known.
-    """
-    if visits is None:
-        visits = VisitCount(Span(0, None), requested, 0, None, None, complete=False)
-    numbers: dict[str, Any] = {
-        "completed": visits.completed.exact if visits.complete else None,
-        "requested": visits.requested.exact if visits.requested else None,
-        "scheduled": visits.scheduled,
-        "total": visits.total.exact if visits.total and visits.complete else None,
-    }
-    projected = _pair(visits.projected) if visits.complete else None
-    complete = None not in (*numbers.values(), projected)
-    extra = {"limit": visits.limit, "projected": projected, "complete": complete, "atLeast": visits.completed.low}
-    return {**numbers, **extra}
-
-
-def _pair(span: Span | None) -> list[int | None] | None:
-    return None if span is None else [span.low, span.high]
-
-
-def _criterion_json(result: CriterionResult) -> dict[str, Any]:
-    return {
-        "id": result.id,
-        "statement": result.statement,
-        "required": result.required,
-        "result": result.result.value,
-        "says": result.says,
-        "evidence": list(result.evidence),
-        "missing": list(result.missing),
-        "wouldChange": list(result.would_change),
-        "cite": result.cite,
-    }

@@ -32,6 +32,20 @@ class Outcome(StrEnum):
     NO_POLICY = "no-policy"
 
 
+class Standing(StrEnum):
+    """Whether there is one coverage to answer under, and if not, why.
+
+    The last two are for a payer that looks its members up; nothing in this package gives them.
+    """
+
+    IN_FORCE = "in-force"
+    LAPSED = "lapsed"
+    NONE = "none"
+    SEVERAL = "several"
+    NOT_FOUND = "not-found"
+    MEMBER_UNKNOWN = "member-unknown"
+
+
 class Discipline(StrEnum):
     """Who treats. One day with two disciplines is two visits."""
 
@@ -508,8 +522,6 @@ class Record:
     """What is known of the patient, and what could not be learnt or read."""
 
     patient: str = ""
-    birth: Days | None = None
-    gender: str = ""
     visits: tuple[Visit, ...] = ()
     appointments: tuple[Appointment, ...] = ()
     measures: tuple[Measure, ...] = ()
@@ -647,6 +659,8 @@ class Assessment:
     """One order under one policy: the outcome, each criterion's result, the visits, and the gaps.
 
     `safety` is what somebody must ask the patient about at once, whatever the policy; it never bears on the outcome.
+    `authorization` is the one in force on the day, where the policy asks for any. `standing` tells of the coverage;
+    where that is not in force, it is `lapsed`, and `coverage` is None. `id` is given when it goes on record.
     """
 
     order: Order
@@ -667,6 +681,10 @@ class Assessment:
     would_change: tuple[str, ...] = ()
     technical: bool = False
     safety: tuple[CriterionResult, ...] = ()
+    authorization: Authorization | None = None
+    standing: Standing = Standing.IN_FORCE
+    lapsed: Coverage | None = None
+    id: str = ""
 
 
 def add_months(day: date, months: int) -> date:

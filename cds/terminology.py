@@ -7,7 +7,7 @@ set?", "which body site does it name?", "whose work is it?", "which instrument i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -59,9 +59,13 @@ class ValueSet:
 
     def told_in(self, text: str) -> bool:
         """Whether a text says one of the set's phrases without denying it just before."""
-        if self.words is None:
-            return False
-        return any(not _DENIED.search(text[max(0, m.start() - 24) : m.start()]) for m in self.words.finditer(text))
+        return next(self.phrases_in(text), None) is not None
+
+    def phrases_in(self, text: str) -> Iterator[str]:
+        """The set's phrases that a text says without denying them just before."""
+        for found in self.words.finditer(text) if self.words else ():
+            if not _DENIED.search(text[max(0, found.start() - 24) : found.start()]):
+                yield found.group()
 
     def matches(self, concept: Concept) -> bool:
         """Whether the concept is in the set, by code first and by words last."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from cds.as_json import visits_json
 from cds.authoring.cases import SELECTED, PolicyCase
 from cds.authoring.given import Given, build
 from cds.ehr.gather import BundleSource
-from cds.evaluate import visits_json
 from cds.model import Assessment, Evidence, EvidenceState, Query, Resource
 from cds.rules.policy import Policy
 from cds.service import Asked, Ports, assess_orders

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future, wait
 
 from cds.ehr.client import Deadline, FhirClient
 from cds.fhir.bundles import Answer, parse_answer
-from cds.fhir.queries import INDISPENSABLE, search_of
+from cds.fhir.queries import INDISPENSABLE, read_of, search_of
 from cds.model import Evidence, EvidenceState, Fact, Query, Resource
 
 log = logging.getLogger(__name__)
@@ -63,9 +63,9 @@ class EhrSource:
     def read(self, references: Sequence[str]) -> tuple[Evidence, ...]:
         """Single resources: from the prefetch key `organizations` where it was sent, else by read."""
         held = self._organizations()
-        queries = [_reading(ref) for ref in references if ref not in held]
+        queries = [read_of(ref) for ref in references if ref not in held]
         fetched = self._fetch(queries) if self._client else {}
-        found = [Evidence(_reading(ref), EvidenceState.SUPPLIED, (held[ref],)) for ref in references if ref in held]
+        found = [Evidence(read_of(ref), EvidenceState.SUPPLIED, (held[ref],)) for ref in references if ref in held]
         rest = [fetched.get(q.key, Evidence(q, EvidenceState.NOT_ASKED, reason=self._no_client)) for q in queries]
         return (*found, *rest)
 
@@ -185,12 +185,6 @@ def _better(supplied: Evidence, fetched: Evidence | None) -> Evidence:
     return fetched
 
 
-def _reading(reference: str) -> Query:
-    kind = reference.split("/")[0]
-    fact = Fact.COVERAGE if kind == "Organization" else Fact.REQUESTER
-    return Query(reference, kind, reference, frozenset((fact,)), essential=kind == "Organization")
-
-
 class BundleSource:
     """The evidence in one Bundle: everything of a type that it holds; there is no server to ask."""
 
@@ -217,7 +211,7 @@ class BundleSource:
         """The resources of the Bundle under these references."""
         return tuple(
             Evidence(
-                _reading(ref),
+                read_of(ref),
                 EvidenceState.SUPPLIED,
                 tuple(r for r in self._resources if ref in (r.reference, r.url)),
             )

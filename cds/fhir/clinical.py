@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
@@ -40,7 +39,6 @@ _DISMISSED = frozenset(("refuted", "entered-in-error"))
 _GOAL_OPEN = frozenset(("proposed", "planned", "accepted", "active", "on-hold"))
 _GOAL_DEAD = frozenset(("cancelled", "entered-in-error", "rejected"))
 _SURGICAL = frozenset(("387713003", "surgical-procedure"))
-_MOST_TEXT = 400_000
 _ALLOWED = frozenset(("eligible", "allowed"))
 _DEDUCTIBLE = frozenset(("deductible",))
 _PAID = frozenset(("benefit", "paidtoprovider", "paidtopatient"))
@@ -218,25 +216,11 @@ def read_documents(reading: Reading, resources: Iterable[Resource]) -> tuple[Doc
             reading.merged(shape.type, *shape.category),
             reading.days(resource.reference, shape.date) or NO_DATE,
             resource.reference,
-            f"{shape.description} {_inline_text(shape)}".strip(),
+            " ".join(filter(None, (shape.description, *(c.attachment.text for c in shape.content if c.attachment)))),
         )
         for resource, shape in reading.each(resources, shapes.DocumentReference, Fact.DOCUMENTS)
         if shape.status not in ("entered-in-error", "superseded")
     )
-
-
-def _inline_text(shape: shapes.DocumentReference) -> str:
-    """Plain text attachments, decoded; anything else is left to a reader's eyes."""
-    texts: list[str] = []
-    for content in shape.content:
-        attachment = content.attachment
-        if attachment is None or not attachment.contentType.startswith("text/plain"):
-            continue
-        try:
-            texts.append(b64decode(attachment.data[:_MOST_TEXT], validate=False).decode("utf-8", "replace"))
-        except ValueError:
-            continue
-    return " ".join(texts)
 
 
 def read_tasks(reading: Reading, resources: Iterable[Resource]) -> tuple[OpenTask, ...]:

@@ -18,7 +18,7 @@ from cds.model import Code, Concept
 from cds.terminology import Terminology
 
 
-class Shape(msgspec.Struct, kw_only=True, rename={"class_": "class", "for_": "for"}, gc=False):
+class Shape(msgspec.Struct, kw_only=True, rename={"class_": "class", "for_": "for"}, gc=False, omit_defaults=True):
     """The base of every shape: keyword only, and nobody changes one after it was decoded."""
 
 
@@ -45,11 +45,16 @@ class Identifier(Shape):
 
 
 class Reference(Shape):
-    """Reference, literal or logical."""
+    """Reference, literal or logical. Not its display: that is mostly somebody's name."""
 
     reference: str = ""
     type: str = ""
     identifier: Identifier | None = None
+
+
+class PayorReference(Reference):
+    """A reference to who pays, with its display: where nothing else names the payer, that does."""
+
     display: str = ""
 
 
@@ -199,7 +204,7 @@ def _recast(entry: object, kind: type[Shape]) -> object:
     """The same thing under another type: a Coding as a CodeableConcept, R5's CodeableReference, a bare text."""
     if isinstance(entry, str):
         texts = {CodeableConcept: {"coding": [{"code": entry}], "text": entry}, Reference: {"reference": entry}}
-        return texts.get(kind)
+        return texts.get(Reference if issubclass(kind, Reference) else kind)
     if not isinstance(entry, dict):
         return entry
     inner = entry.get("concept" if kind in (Coding, CodeableConcept) else "reference")

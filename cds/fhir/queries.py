@@ -78,6 +78,13 @@ def measure_codes(terms: Terminology) -> str:
     return ",".join(sorted({code for system, code in terms.measure_codes if system == "loinc"}))
 
 
+def read_of(reference: str) -> Query:
+    """The read of one resource (`Organization/1`): who pays, or who orders."""
+    kind = reference.split("/")[0]
+    fact = Fact.COVERAGE if kind == "Organization" else Fact.REQUESTER
+    return Query(reference, kind, reference, frozenset((fact,)), essential=kind == "Organization")
+
+
 def search_of(query: Query, patient: str) -> str:
     """The search, relative to the FHIR base: `Encounter?patient=f000`."""
     return query.path.replace("{patient}", patient)

@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 from cds.fhir import clinical
 from cds.fhir.measures import read_measures
 from cds.fhir.reading import Reading
-from cds.fhir.shapes import Patient
 from cds.fhir.visits import read_visits
-from cds.model import Evidence, EvidenceState, Fact, Gap, Record, Resource
+from cds.model import Evidence, EvidenceState, Gap, Record, Resource
 from cds.terminology import Terminology
 
 _MORE_EXISTS = (EvidenceState.CUT, EvidenceState.LATE)
@@ -85,12 +84,8 @@ def read_record(reading: Reading, by_type: ByType, evidence: Iterable[Evidence])
     visits, appointments = read_visits(reading, by_type, sites)
     measures, statements = read_measures(reading, by_type)
     procedures = clinical.read_procedures(reading, by_type.get("Procedure", ()))
-    own = [resource for resource in by_type.get("Patient", ()) if resource.id == reading.patient]
-    patient = next((p for _, p in reading.each(own, Patient, Fact.PATIENT)), None)
     return Record(
         patient=reading.patient,
-        birth=reading.days(f"Patient/{reading.patient}", patient.birthDate) if patient else None,
-        gender=patient.gender if patient else "",
         visits=visits,
         appointments=appointments,
         measures=measures,

@@ -77,8 +77,12 @@ def _answer_statement(
         number = answer.valueQuantity.value
     text = answer.valueString or answer.valueDate or (concept.label if concept else None)
     value = answer.valueBoolean if answer.valueBoolean is not None else (text if number is None else number)
-    asked = Concept((Code("", item.linkId), *_defined(item.definition)), item.text)
-    return Statement(asked, value, day, source, concept, _weight(coding))
+    return Statement(item_concept(item), value, day, source, concept, _weight(coding))
+
+
+def item_concept(item: shapes.ResponseItem) -> Concept:
+    """What an item asks: by its link, by the code that its definition names, and in its own words."""
+    return Concept((Code("", item.linkId), *_defined(item.definition)), item.text)
 
 
 def _defined(definition: str) -> tuple[Code, ...]:

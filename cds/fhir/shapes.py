@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+
 from cds.fhir.elements import (
     CodeableConcept,
     Coding,
     Identifier,
+    PayorReference,
     Period,
     Quantity,
     Range,
@@ -25,11 +28,9 @@ class Subject(Shape):
 
 
 class Patient(Shape):
-    """Patient: no name, no address."""
+    """Patient: no name, no address, and no birth date as long as no policy asks for an age."""
 
     id: str = ""
-    birthDate: str = ""
-    gender: str = ""
 
 
 class EncounterParticipant(Shape):
@@ -342,11 +343,24 @@ class Dosage(Shape):
     timing: TimingShape | None = None
 
 
+_MOST_TEXT = 400_000
+
+
 class Attachment(Shape):
     """Attachment with its text inline."""
 
     contentType: str = ""
     data: str = ""
+
+    @property
+    def text(self) -> str:
+        """The plain text that it holds; of anything else nothing, which is left to a reader's eyes."""
+        if not self.contentType.startswith("text/plain"):
+            return ""
+        try:
+            return b64decode(self.data[:_MOST_TEXT], validate=False).decode("utf-8", "replace")
+        except ValueError:
+            return ""
 
 
 class DocumentContent(Shape):
@@ -428,7 +442,7 @@ class Coverage(Shape):
     type: CodeableConcept | None = None
     beneficiary: Reference | None = None
     period: Period | None = None
-    payor: tuple[Reference, ...] = ()
+    payor: tuple[PayorReference, ...] = ()
     class_: tuple[CoverageClass, ...] = ()
     order: int | None = None
     contained: tuple[OrganizationShape, ...] = ()

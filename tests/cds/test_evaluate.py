@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from cds.as_json import assessment_json, visits_json
 from cds.errors import InputError, MalformedRequest, UnreadableFile, UnusableOrder
-from cds.evaluate import assessment_json, evaluate_bundle, visits_json
+from cds.evaluate import evaluate_bundle
 from cds.model import Assessment, EvidenceState, Span, VisitCount
 from tests.cds.build import (
     ICD10,

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cds.as_json import assessment_json
 from cds.ehr.gather import BundleSource
-from cds.evaluate import assessment_json
 from cds.fhir.orders import read_orders
 from cds.model import Assessment, Evidence, EvidenceState, Query, Resource
 from cds.rules.policy import Policy

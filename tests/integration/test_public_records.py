@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from cds.evaluate import assessment_json
+from cds.as_json import assessment_json
 from hooks.sandbox.examples import Example
 from hooks.sandbox.fhir_server import load
 from hooks.sandbox.http import FhirServer

@@ -10,9 +10,10 @@ from importlib.resources import as_file, files
 
 import pytest
 
+from cds.as_json import assessment_json
 from cds.ehr.client import Deadline, FhirClient, pooled_session
 from cds.ehr.gather import EhrSource
-from cds.evaluate import assessment_json, evaluate_bundle
+from cds.evaluate import evaluate_bundle
 from cds.fhir.orders import read_orders
 from cds.fhir.queries import queries_for, search_of
 from cds.model import Fact, Need

@@ -103,13 +103,6 @@ def test_resources_find_each_other_when_they_are_known_by_their_entrys_url_only(
         (("Encounter/e0",), ["left hip"]),
         (("Encounter/e1",), ["left knee"]),
     ]
-    assert record.birth is not None
-
-
-def test_the_patients_own_birth_date_is_read_when_other_patients_are_in_the_answer() -> None:
-    mother = patient("mother") | {"birthDate": "1960-01-01"}
-    record = record_of(mother, patient())
-    assert str(record.birth) == "1988-05-01"
 
 
 def test_a_resource_with_broken_letters_or_endless_numbers_costs_nothing_else_when_it_is_read() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cds.evaluate import assessment_json
+from cds.as_json import assessment_json
 from cds.model import Assessment, EvidenceState, Outcome
 from hooks.cards import CardMaker
 from tests.cds.build import (

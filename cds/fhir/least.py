@@ -1,0 +1,214 @@
+"""The least of a resource that has to be kept so that its reading can be repeated: the fields that were read.
+
+No narrative, no name, no display of a reference, no birth date. Free text is kept only where the vocabularies
+understand it: an answer to a question that they know, and of a document the phrases that tell of something. What is
+kept reads to the very same facts, and the same complaints, as the resource itself (`tests/cds/fhir/test_least.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import lru_cache
+from types import NoneType
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from cds.fhir import shapes
+from cds.fhir.elements import CodeableConcept, Coding, Shape, fit, to_concept
+from cds.fhir.responses import item_concept
+from cds.model import Concept, Resource
+from cds.terminology import Terminology
+
+Json = dict[str, Any]
+SHAPES: Mapping[str, type[Shape]] = {
+    "Appointment": shapes.Appointment,
+    "CarePlan": shapes.CarePlan,
+    "Claim": shapes.Claim,
+    "ClaimResponse": shapes.ClaimResponse,
+    "Condition": shapes.Condition,
+    "Coverage": shapes.Coverage,
+    "DiagnosticReport": shapes.DiagnosticReport,
+    "DocumentReference": shapes.DocumentReference,
+    "Encounter": shapes.Encounter,
+    "EpisodeOfCare": shapes.EpisodeOfCare,
+    "ExplanationOfBenefit": shapes.Claim,
+    "Goal": shapes.Goal,
+    "ImagingStudy": shapes.ImagingStudy,
+    "MedicationRequest": shapes.Medication,
+    "MedicationStatement": shapes.Medication,
+    "Observation": shapes.Observation,
+    "Organization": shapes.OrganizationShape,
+    "Patient": shapes.Patient,
+    "Practitioner": shapes.Practitioner,
+    "PractitionerRole": shapes.Practitioner,
+    "Procedure": shapes.Procedure,
+    "QuestionnaireResponse": shapes.QuestionnaireResponse,
+    "Task": shapes.Task,
+}
+# What an odd server may send in the place of a Coding or CodeableConcept, and what is read of it all the same.
+_ALSO_READ = frozenset(("concept", "coding", "text", "system", "code", "display"))
+# Longer than the stretch before a phrase in which a denial is looked for: no phrase denies the next.
+_APART = " " * 40
+_NAMING = frozenset(("text", "contained", "note", "patientInstruction"))
+_ENCODER = msgspec.json.Encoder()
+
+
+class _Meta(Shape):
+    versionId: str = ""
+
+
+def least(resource: Resource, terms: Terminology) -> bytes:
+    """The JSON that is kept of a resource; of a type that nothing reads, its type alone."""
+    shape = SHAPES.get(resource.type)
+    if shape is None:
+        return b"{}"
+    try:
+        read = _decoder(shape).decode(resource.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _least_of_odd(resource.payload, shape, terms)
+    if not _is_worded(read):
+        return _ENCODER.encode(read)
+    return _ENCODER.encode(_hushed(shape, msgspec.to_builtins(read), terms))
+
+
+def least_of_order(order: Mapping[str, Any]) -> Json:
+    """An order as it was sent, without what names somebody: narrative, notes, contained resources, displays."""
+    kept = {name: _nameless(value) for name, value in order.items() if name not in _NAMING}
+    subject = order.get("subject")
+    if isinstance(subject, Mapping):
+        # A number in the place of a reference is the patient's own; that there was one is enough.
+        kept["subject"] = {name: subject[name] for name in ("reference",) if name in subject} or {"identifier": {}}
+    return kept
+
+
+def _nameless(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, list):
+        return [_nameless(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    is_reference = "reference" in value or ("identifier" in value and "display" in value)
+    return {name: _nameless(inner) for name, inner in value.items() if not (is_reference and name == "display")}
+
+
+@lru_cache(maxsize=64)
+def _decoder(shape: type[Shape]) -> msgspec.json.Decoder[Any]:
+    """Reads a shape together with the resource's version."""
+    versioned = msgspec.defstruct(
+        f"Kept{shape.__name__}", [("meta", _Meta | None, None)], bases=(shape,), kw_only=True, omit_defaults=True,
+        gc=False,
+    )  # fmt: skip
+    return msgspec.json.Decoder(versioned)
+
+
+def _least_of_odd(payload: bytes | memoryview, shape: type[Shape], terms: Terminology) -> bytes:
+    """The read fields of a resource that does not fit its shape, as wrong as they are."""
+    try:
+        data = json.loads(bytes(payload).decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return b"{"  # as unreadable as the resource was
+    if not isinstance(data, dict):
+        return b"[]"
+    kept = _pruned(data, shape)
+    return json.dumps(_hushed(shape, kept, terms), separators=(",", ":")).encode()
+
+
+def _pruned(value: Any, kind: Any) -> Any:  # noqa: ANN401 - any JSON, any type of a field
+    """A value with only what a reader of this type looks at."""
+    shape = _shape_in(kind)
+    if isinstance(value, list):
+        return [_pruned(item, kind) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if shape is None:
+        return {}
+    fields: Json = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
+    if shape in (Coding, CodeableConcept) or issubclass(shape, Coding):
+        fields |= {name: CodeableConcept if name in ("concept", "coding") else str for name in _ALSO_READ}
+    return {name: _inner(value[name], shape, name, fields[name]) for name in fields if name in value}
+
+
+def _inner(value: Any, shape: type[Shape], name: str, kind: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A member; what R5 nests under `reference` is read as a reference too."""
+    return _pruned(value, shape if name == "reference" and isinstance(value, dict) else kind)
+
+
+def _shape_in(kind: Any) -> type[Shape] | None:  # noqa: ANN401 - any type of a field
+    """The shape in `X`, `X | None` or `tuple[X, ...]`."""
+    if get_origin(kind) is tuple:
+        return _shape_in(get_args(kind)[0])
+    if isinstance(kind, type):
+        return kind if issubclass(kind, Shape) else None
+    return next((found for part in get_args(kind) if part is not NoneType and (found := _shape_in(part))), None)
+
+
+# ------------------------------------------------------------------------------------------------ free text
+
+
+def _is_worded(read: object) -> bool:
+    """Whether a resource holds free text that may name somebody."""
+    if isinstance(read, shapes.Observation):
+        return bool(read.valueString) or any(part.valueString for part in read.component)
+    return isinstance(read, shapes.QuestionnaireResponse | shapes.DocumentReference)
+
+
+def _hushed(shape: type[Shape], data: Json, terms: Terminology) -> Json:
+    """The kept fields without free text that no vocabulary understands."""
+    if shape is shapes.Observation:
+        for part in (data, *_objects(data.get("component"))):
+            if "valueString" in part and not _knows(_concept_of(part.get("code"), terms), terms):
+                part["valueString"] = ""
+    elif shape is shapes.QuestionnaireResponse:
+        _hush_items(data.get("item"), terms)
+    elif shape is shapes.DocumentReference:
+        _hush_document(data, terms)
+    return data
+
+
+def _hush_items(items: object, terms: Terminology) -> None:
+    for item in _objects(items):
+        asked, _ = fit({name: item.get(name) for name in ("linkId", "text", "definition")}, shapes.ResponseItem)
+        known = _knows(item_concept(asked), terms)
+        for answer in _objects(item.get("answer")):
+            if not known:
+                # A name or a birth date is an answer like any other.
+                answer |= {name: "" for name in ("valueString", "valueDate") if name in answer}
+            _hush_items(answer.get("item"), terms)
+        _hush_items(item.get("item"), terms)
+
+
+def _hush_document(data: Json, terms: Terminology) -> None:
+    """Of its texts the phrases that tell of something, undenied."""
+    if isinstance(text := data.get("description"), str):
+        data["description"] = _phrases(text, terms)
+    for content in _objects(data.get("content")):
+        for attachment in _objects(content.get("attachment")):
+            if "data" in attachment:
+                told = _phrases(fit(attachment, shapes.Attachment)[0].text, terms)
+                attachment["data"] = b64encode(told.encode()).decode()
+
+
+def _phrases(text: str, terms: Terminology) -> str:
+    found = (phrase for valueset in terms.valuesets.values() for phrase in valueset.phrases_in(text))
+    return _APART.join(dict.fromkeys(found))
+
+
+def _concept_of(code: object, terms: Terminology) -> Concept:
+    if not isinstance(code, dict):
+        return Concept()
+    return to_concept(fit(code, CodeableConcept)[0], terms)
+
+
+def _knows(concept: Concept, terms: Terminology) -> bool:
+    """Whether the vocabularies know a question, so that its answer may bear on a criterion."""
+    if terms.measure_named(concept) is not None or terms.asks_safety(concept) is not None:
+        return True
+    return any(valueset.matches(concept) for valueset in terms.valuesets.values())
+
+
+def _objects(value: object) -> list[Json]:
+    """The objects in a list, or a lone one in a list's place."""
+    entries = value if isinstance(value, list) else [value]
+    return [entry for entry in entries if isinstance(entry, dict)]

@@ -1,0 +1,1 @@
+"""What was said, to whom, on what grounds: an append-only ledger on SQLite or PostgreSQL."""

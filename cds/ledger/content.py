@@ -1,0 +1,54 @@
+"""What entries rest on, checked: evidence, policies and vocabularies that were changed or are gone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, select
+from zstandard import ZstdError
+
+from cds.ledger.chain import Break
+from cds.ledger.evidence import unpack
+from cds.ledger.tables import blobs, entries
+
+Json = dict[str, Any]
+
+
+def content_of(body: Json) -> list[str]:
+    """The hashes of all that an entry rests on."""
+    basis = body.get("basis", {})
+    named = [basis.get("policies"), basis.get("vocabularies"), *(each.get("blob") for each in body.get("evidence", ()))]
+    return [name for name in named if name]
+
+
+def content_breaks(connection: Connection) -> Iterator[Break]:
+    """Each entry with content that was changed or is gone; content is checked once, however many rest on it."""
+    state: dict[str, str] = {}
+    rows = connection.execute(
+        select(entries.c.sequence, entries.c.id, entries.c.body)
+        .where(entries.c.body.is_not(None))
+        .order_by(entries.c.sequence)
+    )
+    for row in rows:
+        try:
+            wanted = content_of(json.loads(row.body))
+        except (ValueError, AttributeError):
+            continue  # the chain itself tells of a body that was changed
+        for name in wanted:
+            if name not in state:
+                state[name] = _state(connection, name)
+            if state[name]:
+                yield Break(row.sequence, row.id, f"what it rests on {state[name]} ({name[:12]}…)")
+
+
+def _state(connection: Connection, name: str) -> str:
+    body = connection.execute(select(blobs.c.body).where(blobs.c.hash == name)).scalar()
+    if body is None:
+        return "is gone"
+    try:
+        return "" if hashlib.sha256(unpack(body)).hexdigest() == name else "was changed"
+    except ZstdError:
+        return "was changed"

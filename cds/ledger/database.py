@@ -1,0 +1,151 @@
+"""The database under the ledger: connected, bounded in time, and brought up to date by migrations.
+
+SQLite in one file (write-ahead log) unless a URL names PostgreSQL. Nothing waits longer than `WAIT_SECONDS`, so that
+a database that is away costs a caller a clear error and not a hanging call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from cds.errors import SettingsError
+
+WAIT_SECONDS = 2
+NEWEST = "0001"
+# Any number will do, as long as nobody else's program locks the same one in this database.
+_MIGRATION_LOCK = 7_300_411
+_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "sqlite": "sqlite"}
+
+
+def engine_of(url: str) -> Engine:
+    """Connections to the database of a URL (`sqlite:///file`, `postgresql://…`); SettingsError where it is none.
+
+    Nothing is connected yet, so a database that is away does not keep the service from starting.
+    """
+    target = _target(url)
+    try:
+        engine = create_engine(target, hide_parameters=True, **_options(target))
+    except (ImportError, NoSuchModuleError):
+        remedy = "Install the driver: pip install 'therapy-cds[postgresql]'"
+        raise _refuse(f"needs a driver for {target.get_backend_name()}", remedy) from None
+    if target.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction of somebody who writes: SQLite lets one in at a time, and here they wait before they read."""
+    with engine.connect() as connection:
+        connection = connection.execution_options(writes=True)
+        with connection.begin():
+            yield connection
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables up to date; one process at a time, however many workers start at once.
+
+    SettingsError where a newer version of this service has written the database.
+    """
+    if _version(engine) == NEWEST:
+        return
+    # Imported here: only a first start needs it.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        found = _version_in(connection)
+        if found is not None and found > NEWEST:
+            remedy = "Run that version, or name another database"
+            raise _refuse(f"was written by a newer version of this service (schema {found})", remedy)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _version(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return _version_in(connection)
+
+
+def _version_in(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
+
+
+def _target(url: str) -> URL:
+    try:
+        target = make_url(url)
+    except ArgumentError:
+        raise _refuse("is no database URL", "Write sqlite:///file or postgresql://user@host/name") from None
+    if (driver := _DRIVERS.get(target.get_backend_name())) is None:
+        raise _refuse(f"names {target.get_backend_name()}", "Use sqlite or postgresql")
+    target = target.set(drivername=driver)
+    if driver == "sqlite":
+        if not target.database or target.database == ":memory:":
+            raise _refuse("names no file", "Write sqlite:////var/lib/therapy-cds/ledger.sqlite3")
+        _make_file(Path(target.database))
+    return target
+
+
+def _make_file(path: Path) -> None:
+    """The file, readable by its owner only: it holds what is known of patients."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as problem:
+        reason = os.strerror(problem.errno) if problem.errno else type(problem).__name__
+        raise _refuse(f"names {path}, which cannot be written ({reason})", "Name a file in a writable folder") from None
+
+
+def _options(target: URL) -> dict[str, Any]:
+    if target.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": WAIT_SECONDS}, "pool_size": 16, "pool_timeout": WAIT_SECONDS}
+    milliseconds = WAIT_SECONDS * 1000
+    arguments = {
+        "connect_timeout": WAIT_SECONDS,
+        "tcp_user_timeout": milliseconds,
+        "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
+        "application_name": "therapy-cds",
+    }
+    return {
+        "connect_args": arguments,
+        "pool_pre_ping": True,
+        "pool_size": 16,
+        "pool_timeout": WAIT_SECONDS,
+        "pool_recycle": 1800,
+    }
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
+    # The driver's own transactions begin too late: see _begin_sqlite.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # FULL: what was answered is on disk, also when the machine loses its power.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_writer = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+
+
+def _refuse(what: str, remedy: str) -> SettingsError:
+    return SettingsError(f"THERAPY_CDS_DATABASE_URL {what}", where="environment", remedy=remedy)

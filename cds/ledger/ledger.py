@@ -1,0 +1,240 @@
+"""The ledger: every call's assessment is on record before its answer leaves, and stays as it was recorded."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from cds.errors import LedgerUnavailable
+from cds.ledger.chain import RETENTION, Break, append, breaks
+from cds.ledger.content import content_breaks
+from cds.ledger.database import WAIT_SECONDS, migrate, writing
+from cds.ledger.evidence import pack, unpack
+from cds.ledger.tables import blobs, entries, head, names
+
+log = logging.getLogger(__name__)
+Json = dict[str, Any]
+CALL = "call"
+FEEDBACK = "feedback"
+_TIDY_EVERY = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the chain; `body` is None where its retention is over. `recorded` is UTC, ISO 8601."""
+
+    sequence: int
+    id: str
+    kind: str
+    recorded: str
+    body: Json | None
+    hash: str
+
+
+class Ledger:
+    """One database of what was said. Safe to share between threads; several processes may write to one database."""
+
+    def __init__(
+        self, engine: Engine, *, retention_days: int | None = None, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        """`retention_days`: how long bodies and evidence are kept; None keeps them for good."""
+        self._engine = engine
+        self._retention = timedelta(days=retention_days) if retention_days else None
+        self._clock = clock or (lambda: datetime.now(UTC))
+        self._is_migrated = False
+        self._tidied: datetime | None = None
+        self._lock = threading.Lock()
+        self._migrating = threading.Lock()
+
+    # ------------------------------------------------------------------------------------------- writing
+
+    def add(
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        *,
+        id_: str | None = None,
+        content: Mapping[str, tuple[str, bytes]] | None = None,
+        known_as: Mapping[str, str] | None = None,
+    ) -> str:
+        """Put one entry on record, whole or not at all, and give its id.
+
+        `content` is what it rests on (`hash: (kind, bytes)`), `known_as` the names by which it is looked up
+        (`name: kind`). LedgerUnavailable where it cannot be written, within `WAIT_SECONDS` or little more.
+        """
+        id_ = id_ or str(uuid4())
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        packed = [{"hash": name, "kind": what, "body": pack(data)} for name, (what, data) in (content or {}).items()]
+        with self._telling("written"):
+            self._be_ready()
+            with writing(self._engine) as connection:
+                sequence = append(connection, id_, kind, self._now(), text)
+                _put(connection, blobs, [row | {"last_used": sequence} for row in packed], "hash", ("last_used",))
+                rows = [{"name": name, "kind": what, "sequence": sequence} for name, what in (known_as or {}).items()]
+                _put(connection, names, rows, "name", ("sequence",))
+            self._tidy_now_and_then()
+        return id_
+
+    # ------------------------------------------------------------------------------------------- reading
+
+    def find(self, name: str) -> Entry | None:
+        """The entry of this id, or in which an assessment, card, suggestion or coverage assertion of it stands."""
+        with self._telling("read"):
+            self._be_ready()
+            with self._engine.connect() as connection:
+                row = connection.execute(select(entries).where(entries.c.id == name)).one_or_none()
+                if row is None:
+                    wanted = select(names.c.sequence).where(names.c.name == name).scalar_subquery()
+                    row = connection.execute(select(entries).where(entries.c.sequence == wanted)).one_or_none()
+                return None if row is None else _entry(row)
+
+    def entries(self, *kinds: str, since: datetime | None = None, until: datetime | None = None) -> Iterator[Entry]:
+        """Entries of some kinds (all, where none is named), oldest first; those whose body is gone too."""
+        wanted = select(entries).order_by(entries.c.sequence).execution_options(yield_per=200)
+        if kinds:
+            wanted = wanted.where(entries.c.kind.in_(kinds))
+        if since is not None:
+            wanted = wanted.where(entries.c.recorded >= _text(since))
+        if until is not None:
+            wanted = wanted.where(entries.c.recorded < _text(until))
+        with self._telling("read"):
+            self._be_ready()
+            with self._engine.connect() as connection:
+                yield from map(_entry, connection.execute(wanted))
+
+    def content(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        """The content of some hashes; what is not there any more is left out."""
+        with self._telling("read"):
+            self._be_ready()
+            with self._engine.connect() as connection:
+                rows = connection.execute(select(blobs.c.hash, blobs.c.body).where(blobs.c.hash.in_(set(hashes))))
+                return {row.hash: unpack(row.body) for row in rows}
+
+    def head(self) -> tuple[int, str]:
+        """The last entry's number and hash: whoever notes it elsewhere can tell a ledger that was made anew."""
+        with self._telling("read"):
+            self._be_ready()
+            with self._engine.connect() as connection:
+                row = connection.execute(select(head.c.sequence, head.c.hash)).one()
+                return int(row.sequence), str(row.hash)
+
+    def breaks(self) -> Iterator[Break]:
+        """Every place where the chain does not hold, or where content of an entry was changed or is gone."""
+        with self._telling("read"):
+            self._be_ready()
+            with self._engine.connect() as connection:
+                yield from breaks(connection)
+                yield from content_breaks(connection)
+
+    def check(self) -> None:
+        """LedgerUnavailable where the database cannot be written to right now; it writes nothing that lasts."""
+        with self._telling("written"):
+            self._be_ready()
+            with writing(self._engine) as connection:
+                connection.execute(update(head).where(head.c.id == 0).values(sequence=0))
+
+    def start(self) -> None:
+        """Bring the tables up to date now, so that the first call need not; a database that is away is logged."""
+        try:
+            with self._telling("opened"):
+                self._be_ready()
+        except LedgerUnavailable as problem:
+            log.error("%s; calls are answered once it is back", problem.what)
+
+    # --------------------------------------------------------------------------------------- housekeeping
+
+    def forget(self, before: datetime) -> int:
+        """Take away bodies and evidence recorded before a moment, on record; how many bodies went."""
+        with self._telling("written"):
+            self._be_ready()
+            with writing(self._engine) as connection:
+                return self._forget(connection, before)
+
+    def _forget(self, connection: Connection, before: datetime) -> int:
+        due = (entries.c.recorded < _text(before)) & entries.c.body.is_not(None)
+        last = connection.execute(
+            select(entries.c.sequence).where(due).order_by(entries.c.sequence.desc()).limit(1)
+        ).scalar()
+        if last is None:
+            return 0
+        told = json.dumps({"before": _text(before), "last": last})
+        append(connection, str(uuid4()), RETENTION, self._now(), told)
+        gone = connection.execute(update(entries).where(due, entries.c.sequence <= last).values(body=None))
+        connection.execute(delete(names).where(names.c.sequence <= last))
+        connection.execute(delete(blobs).where(blobs.c.last_used <= last))
+        return int(gone.rowcount)
+
+    def _tidy_now_and_then(self) -> None:
+        if self._retention is None:
+            return
+        now = self._clock()
+        with self._lock:
+            if self._tidied is not None and now - self._tidied < _TIDY_EVERY:
+                return
+            self._tidied = now
+        try:
+            with writing(self._engine) as connection:
+                self._forget(connection, now - self._retention)
+        except SQLAlchemyError as problem:  # the call itself is on record: this can wait for another day
+            log.error("retention could not be carried out (%s)", type(problem).__name__)
+
+    def _be_ready(self) -> None:
+        """Make or migrate the tables, once; a database that was away at the start is made ready when it is back."""
+        if self._is_migrated:
+            return
+        # While the database is away each call waits in vain, but not for all that wait before it.
+        if not self._migrating.acquire(timeout=WAIT_SECONDS):
+            raise TimeoutError
+        try:
+            if not self._is_migrated:
+                migrate(self._engine)
+                self._is_migrated = True
+        finally:
+            self._migrating.release()
+
+    @contextmanager
+    def _telling(self, done: str) -> Iterator[None]:
+        """Errors of the database as ours. Their class only: a message may hold a statement with a patient in it."""
+        try:
+            yield
+        except (SQLAlchemyError, TimeoutError) as problem:
+            log.error("the ledger could not be %s (%s)", done, type(problem).__name__)
+            raise LedgerUnavailable(
+                f"The ledger could not be {done}",
+                where="ledger",
+                remedy="Try again; if it lasts, the operator finds the cause in the log",
+            ) from None
+
+    def _now(self) -> str:
+        return _text(self._clock())
+
+
+def _text(moment: datetime) -> str:
+    """A moment in UTC as it is stored: of one length, so that its order as text is its order in time."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _entry(row: Any) -> Entry:  # noqa: ANN401 - a row of `entries`
+    body = None if row.body is None else json.loads(row.body)
+    return Entry(int(row.sequence), row.id, row.kind, row.recorded, body, row.hash)
+
+
+def _put(connection: Connection, table: Any, rows: list[Json], key: str, renewed: Sequence[str]) -> None:  # noqa: ANN401
+    """Insert rows; of those that are there already only the `renewed` columns change."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    changed = {name: statement.excluded[name] for name in renewed}
+    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=changed), rows)
