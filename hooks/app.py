@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.resources import files
 
 import requests
-from flask import Flask, Response, current_app, jsonify, request
+from flask import Flask
 from flask_cors import CORS
 
 from cds.ehr.backend_file import read_backend_clients
 from cds.ehr.client import pooled_session
 from cds.ehr.reach import Reach
 from cds.ehr.server import FhirServers
+from cds.ledger.basis import Basis, basis_of
+from cds.ledger.database import engine_of
+from cds.ledger.ledger import Ledger
 from cds.rules.load import load_policies, packaged_policies
 from cds.rules.policy import Policy
 from cds.terminology import Terminology, packaged
 from hooks import errors, metrics
+from hooks.auth import Authenticator, only_known_callers
 from hooks.body import Drain
+from hooks.clients import read_clients, tell_leniencies
 from hooks.routes import discovery, fhir, health, services
+from hooks.seen_tokens import SeenHere, SeenTokens
 from hooks.settings import Settings
 
 SEARCHES_AT_ONCE = 20
@@ -34,6 +41,9 @@ class Deployment:
     session: requests.Session
     pool: ThreadPoolExecutor
     servers: FhirServers
+    callers: Authenticator
+    ledger: Ledger
+    basis: Basis
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -41,7 +51,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings()
     settings.check()
     terms = packaged()
-    policies = load_policies([packaged_policies(), *settings.policy_path], terms)
+    folders = [packaged_policies(), *settings.policy_path]
+    policies = load_policies(folders, terms)
+    engine = engine_of(settings.ledger_url)
+    ledger = Ledger(engine, retention_days=settings.retention_days)
+    ledger.start()
     connections = min(64, settings.threads * SEARCHES_AT_ONCE)
     reach = Reach.of(settings.private_fhir_servers, loopback=not settings.is_production)
     session = pooled_session(connections, reach)
@@ -52,6 +66,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         session=session,
         pool=ThreadPoolExecutor(max_workers=connections, thread_name_prefix="fhir"),
         servers=_servers(settings, session),
+        callers=_callers(settings, session, SeenHere()),
+        ledger=ledger,
+        basis=basis_of(folders, files("fhir_profiles")),
     )
     app = Flask("hooks", static_folder=None, template_folder=None)
     app.url_map.strict_slashes = False  # some clients end every address with a slash
@@ -67,7 +84,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         max_age=600,
     )
     metrics.register(app, discovery.HOOKS)
-    app.before_request(_only_trusted)
+    app.before_request(only_known_callers)
     app.register_blueprint(discovery.blueprint)
     app.register_blueprint(services.blueprint)
     app.register_blueprint(health.blueprint)
@@ -83,10 +100,9 @@ def _servers(settings: Settings, session: requests.Session) -> FhirServers:
     return FhirServers(session, settings.fhir_servers, backends, metrics.tell_breaker)
 
 
-def _only_trusted() -> tuple[Response, int, dict[str, str]] | None:
-    """Development mode trusts callers on this machine, and in networks named for it; nobody else is told why not."""
-    deployment: Deployment = current_app.extensions["therapy-cds"]
-    if request.method == "OPTIONS" or deployment.settings.trusts(request.remote_addr or ""):
-        return None
-    outcome = errors.operation_outcome("login", "This service does not know the caller")
-    return jsonify(outcome), 401, {"WWW-Authenticate": "Bearer"}
+def _callers(settings: Settings, session: requests.Session, seen: SeenTokens) -> Authenticator:
+    """Who may call, and the memory of the tokens that they have used."""
+    path = settings.clients
+    clients = read_clients(path, production=settings.is_production) if path else ()
+    tell_leniencies(clients)
+    return Authenticator(clients, settings.base_url, session, seen)

@@ -1,6 +1,7 @@
 """Assessments become cards: the few that matter, most important first. Pure.
 
-At most three cards for one order (users stop reading after that); nothing to say is an empty list.
+At most three cards for one order (users stop reading after that), unless the client's configuration says otherwise;
+nothing to say is an empty list.
 `critical` is for the patient's safety, contraindications and statutory caps only. No card speaks of approval,
 denial or doses.
 """
@@ -8,35 +9,64 @@ denial or doses.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from cds.model import Assessment, Code, Result
 from hooks import markdown
 from hooks.asking import Draft, Tools
+from hooks.configuration import CARD_TYPES, LATEST, Configuration
 from hooks.drafts import drafts_of, problem_draft
 
 Json = dict[str, Any]
-CARDS_PER_ORDER = 3
 SUMMARY_LENGTH = 139
+# CRD had a code system of its own for types of cards until THO took them over for 2.2.
 TOPICS = "http://terminology.hl7.org/CodeSystem/cdshooks-card-type"
-_TOPIC_NAMES = {
-    "limits": "Limits",
-    "clinical-reminder": "Clinical Reminder",
-    "therapy-alternatives-opt": "Therapy Alternatives Optional",
-    "contraindication": "Contraindication",
-    "guideline": "Guideline",
-    "off-guideline": "Off Guideline",
-    "insurance": "Insurance",
-}
+OLD_TOPICS = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
+_REFERENCES = ("guideline", "off-guideline")
+
+
+@dataclass(frozen=True)
+class View:
+    """How one hook tells an assessment: which drafts there are, and how many cards at most for one order.
+
+    A view that is not `whole` speaks of a part of the criteria only: its cards carry no outcome. `about` are the
+    resources that an order's cards are about, where that is not the order itself; `problem` begins the card of
+    what could not be read of the call.
+    """
+
+    drafts: Callable[[Assessment, Tools], Sequence[Draft]] = drafts_of
+    most: int | None = None
+    whole: bool = True
+    about: Callable[[Assessment], Sequence[str]] = lambda assessment: (assessment.order.reference,)
+    problem: str = "One order could not be weighed"
+
+
+WHOLE = View()
 
 
 class CardMaker:
     """Makes the cards of one response."""
 
-    def __init__(self, base_url: str, override_reasons: Sequence[Code], today: date, new_id: Callable[[], str]) -> None:
-        """`new_id` gives a fresh uuid for each card and suggestion."""
+    def __init__(
+        self,
+        base_url: str,
+        override_reasons: Sequence[Code],
+        today: date,
+        new_id: Callable[[], str],
+        configuration: Configuration | None = None,
+        payer: str = "",
+        view: View = WHOLE,
+    ) -> None:
+        """`new_id` gives a fresh uuid for each card and suggestion; `payer` is the insurer's name where one runs this.
+
+        `configuration` bounds how many cards an order gets and of which types, and says for which version of CRD.
+        `view` is how the hook tells an assessment.
+        """
+        self._view = view
+        self._configuration = configuration or Configuration()
+        self._payer = payer
         self._reasons = override_reasons
         self._tools = Tools(today, new_id, base_url)
         self._new_id = new_id
@@ -46,17 +76,25 @@ class CardMaker:
         orders = [self.cards(assessment) for assessment in _each_safety_once(assessments)]
         # What must be asked of the patient goes before every order's cards.
         cards = sorted((card for cards in orders for card in cards), key=_after_safety)
-        cards += [self._dress(problem_draft(problem), None) for problem in problems]
+        unread = self._chosen([problem_draft(problem, self._view.problem) for problem in problems])
+        cards += [self._dress(draft, None) for draft in unread]
         response: Json = {"cards": cards}
         if assessments:
-            response["extension"] = {"example.therapy-cds.assessments": [_brief(a) for a in assessments]}
+            briefs = [_brief(assessment, whole=self._view.whole) for assessment in assessments]
+            response["extension"] = {"example.therapy-cds.assessments": briefs}
         return response
 
     def cards(self, assessment: Assessment) -> list[Json]:
-        """The cards of one order, most important first, at most three."""
-        drafts = sorted(drafts_of(assessment, self._tools), key=lambda draft: draft.rank)[:CARDS_PER_ORDER]
+        """The cards of one order, most important first, at most as many as the configuration allows."""
+        drafts = self._chosen(self._view.drafts(assessment, self._tools))[: self._configuration.max_cards]
+        drafts = drafts[: self._view.most]
         first = next((draft for draft in drafts if draft.of_policy), None)
         return [self._dress(draft, assessment, first=draft is first) for draft in drafts]
+
+    def _chosen(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """The drafts that may be shown, most important first."""
+        shown = [draft for draft in drafts if self._configuration.allows(draft.topic)]
+        return sorted(shown if self._configuration.max_cards else [], key=lambda draft: draft.rank)
 
     # ------------------------------------------------------------------------------------------ rendering
 
@@ -67,9 +105,10 @@ class CardMaker:
         and what could not be read; the others do not repeat it.
         """
         open_ = [r for r in assessment.criteria if r.required and r.result in (Result.NOT_MET, Result.UNKNOWN)]
-        rows = [*draft.rows, *(r for r in open_ if first and r not in draft.rows)]
+        opening = first and self._view.whole
+        rows = [*draft.rows, *(r for r in open_ if opening and r not in draft.rows)]
         return markdown.join(
-            f"**{markdown.escape(assessment.says)}**" if first and assessment.says != draft.summary else "",
+            f"**{markdown.escape(assessment.says)}**" if opening and assessment.says != draft.summary else "",
             markdown.escape(draft.lead),
             markdown.criteria_table(rows),
             markdown.bullets("What would change this", draft.change),
@@ -83,7 +122,7 @@ class CardMaker:
         card: Json = {
             "uuid": self._new_id(),
             "summary": markdown.plain(_with_order(draft.summary, about), SUMMARY_LENGTH),
-            "indicator": draft.indicator,
+            "indicator": self._indicator(draft),
             "source": self._source(about, draft.topic),
             "overrideReasons": [{"code": r.code, "system": r.system, "display": r.display} for r in self._reasons],
         }
@@ -93,18 +132,40 @@ class CardMaker:
         if draft.offers:
             card["suggestions"] = list(draft.offers)
             card["selectionBehavior"] = "any" if len(draft.offers) == 1 else "at-most-one"
+        if link := self._reference(draft, about):
+            card["links"] = [link]
         if assessment is not None:
+            is_plain = self._configuration.version == "2.0"
             card["extension"] = {
-                "davinci-crd.associated-resource": [{"reference": assessment.order.reference}],
+                "davinci-crd.associated-resource": [
+                    reference if is_plain else {"reference": reference} for reference in self._view.about(assessment)
+                ],
                 "example.therapy-cds.criteria": list(draft.about) or [assessment.outcome.value],
             }
         return card
 
+    def _indicator(self, draft: Draft) -> str:
+        """A payer's `critical` is for the patient's safety only, never for coverage (resp-1, resp-2)."""
+        coverage = draft.topic in ("limits", "insurance")
+        return "warning" if self._payer and coverage and draft.indicator == "critical" else draft.indicator
+
+    def _reference(self, draft: Draft, assessment: Assessment | None) -> Json | None:
+        """A payer's link to the guideline that a card without offers speaks of: an External Reference (resp-18, 19)."""
+        url = assessment.policy_source.get("url") if assessment else ""
+        if not (self._payer and assessment and url) or draft.offers or draft.topic not in _REFERENCES:
+            return None
+        return {"label": assessment.policy_title, "url": url, "type": "absolute"}
+
     def _source(self, assessment: Assessment | None, topic: str) -> Json:
-        label = assessment.policy_title if assessment and assessment.policy else "Therapy order check"
+        """Who speaks: the insurer where one runs this service (resp-4), else whose criteria they are."""
+        policy = assessment.policy_title if assessment and assessment.policy else "Therapy order check"
         source: Json = {
-            "label": label,
-            "topic": {"system": TOPICS, "code": topic, "display": _TOPIC_NAMES[topic]},
+            "label": self._payer or policy,
+            "topic": {
+                "system": TOPICS if self._configuration.version == LATEST else OLD_TOPICS,
+                "code": topic,
+                "display": CARD_TYPES[topic][0],
+            },
         }
         url = assessment.policy_source.get("url") if assessment else ""
         if url:
@@ -128,8 +189,11 @@ def _after_safety(card: Json) -> bool:
     return not any(name.endswith("-safety-item") for name in about)
 
 
-def _brief(assessment: Assessment) -> Json:
-    """What an assessment came out as, for integrators and tests; a number that is not known is left out."""
+def _brief(assessment: Assessment, *, whole: bool = True) -> Json:
+    """What an assessment came out as, for integrators and tests; a number that is not known is left out.
+
+    An assessment of a part of the criteria has no outcome.
+    """
     visits = assessment.visits
     numbers: Json = {}
     if visits is not None:
@@ -144,12 +208,13 @@ def _brief(assessment: Assessment) -> Json:
             else None,
         }
     brief: Json = {
+        "id": assessment.id,
         "order": assessment.order.reference,
         "policy": assessment.policy,
         "policyVersion": assessment.policy_version,
         "asOf": assessment.as_of.isoformat(),
-        "outcome": assessment.outcome.value,
-        "says": assessment.says,
+        "outcome": assessment.outcome.value if whole or not assessment.criteria else None,
+        "says": assessment.says if whole or not assessment.criteria else None,
         "visits": {name: value for name, value in numbers.items() if value is not None},
         "criteria": {result.id: result.result.value for result in assessment.criteria},
         "safety": [result.id for result in assessment.safety],

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cds.errors import SettingsError
+from hooks.configuration import PAYER, PROVIDER, ROLES
 
 PREFIX = "THERAPY_CDS_"
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -28,9 +29,14 @@ KNOWN = (
     "THREADS",
     "TRUSTED_NETWORKS",
     "DATABASE_URL",
+    "RETENTION_DAYS",
     "CLIENTS",
     "PRIVATE_FHIR_SERVERS",
     "BACKEND_CLIENTS",
+    "ROLE",
+    "PAYER_NAME",
+    "PAYER_IDENTIFIERS",
+    "PAYER_CONTACT",
 )
 
 
@@ -50,6 +56,9 @@ class Settings:
     trusted_networks: tuple[Network, ...] = ()
     private_fhir_servers: tuple[str, ...] = ()
     backend_clients: Path | None = None
+    clients: Path | None = None
+    database_url: str = ""
+    retention_days: int | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -73,6 +82,13 @@ class Settings:
             trusted_networks=tuple(map(_network, _list(given, "TRUSTED_NETWORKS"))),
             private_fhir_servers=tuple(url.rstrip("/") for url in _list(given, "PRIVATE_FHIR_SERVERS")),
             backend_clients=Path(given["BACKEND_CLIENTS"]) if "BACKEND_CLIENTS" in given else None,
+            clients=Path(given["CLIENTS"]) if "CLIENTS" in given else None,
+            role=given.get("ROLE", cls.role),
+            payer_name=given.get("PAYER_NAME", ""),
+            payer_identifiers=tuple(_list(given, "PAYER_IDENTIFIERS")),
+            payer_contact=tuple(_list(given, "PAYER_CONTACT")),
+            database_url=given.get("DATABASE_URL", ""),
+            retention_days=round(_number(given, "RETENTION_DAYS", 0, 0, 36500)) or None,
         )
         settings.check()
         return settings
@@ -82,16 +98,34 @@ class Settings:
         """Whether real patients may be behind the calls."""
         return self.mode == "production"
 
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger is: as set, else one SQLite file in the user's folder for state (XDG base directories)."""
+        if self.database_url:
+            return self.database_url
+        state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        return f"sqlite:///{state}/therapy-cds/ledger.sqlite3"
+
+    @property
+    def is_payer(self) -> bool:
+        """Whether a payer runs this service, and so answers for coverage (docs/crd.md)."""
+        return self.role == PAYER
+
     def check(self) -> None:
         """Refuse unsafe settings."""
         if self.mode not in ("development", "production"):
             raise _refuse("MODE", f"is '{self.mode}'", "It is 'development' or 'production'")
+        if self.role not in ROLES:
+            raise _refuse("ROLE", f"is '{self.role}'", "It is 'provider' or 'payer'")
+        if self.is_payer and not self.payer_name:
+            raise _refuse("PAYER_NAME", "is not set", "Name the insurer as it stands on the patient's card")
         for url in self.fhir_servers:
             _check_server("FHIR_SERVERS", url, production=self.is_production)
         for url in self.private_fhir_servers:
             _check_server("PRIVATE_FHIR_SERVERS", url, production=self.is_production)
-        if self.backend_clients is not None and not self.backend_clients.is_file():
-            raise _refuse("BACKEND_CLIENTS", f"names '{self.backend_clients}', which is no file", "Name a YAML file")
+        for name, file in (("BACKEND_CLIENTS", self.backend_clients), ("CLIENTS", self.clients)):
+            if file is not None and not file.is_file():
+                raise _refuse(name, f"names '{file}', which is no file", "Name a YAML file")
         for path in self.policy_path:
             if not path.is_dir():
                 raise _refuse("POLICY_PATH", f"names '{path}', which is no folder", "Name folders of policies")
@@ -105,8 +139,8 @@ class Settings:
             raise _refuse("FHIR_SERVERS", "is empty", "List the FHIR base URLs that may be asked")
         if self.trusted_networks:
             raise _refuse("TRUSTED_NETWORKS", "is set", "It is for development; production trusts no address")
-        # Nobody may call without a verified identity in production, and this version cannot verify one yet.
-        raise _refuse("MODE", "is 'production'", "This version cannot verify who calls; run it in development mode")
+        if self.clients is None:
+            raise _refuse("CLIENTS", "is not set", "Name the file of the EHRs that may call, see docs/clients.md")
 
     def trusts(self, address: str) -> bool:
         """Whether a caller's address may call in development: on this machine, or in a trusted network."""

@@ -23,6 +23,15 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ledger_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One ledger for whatever the session answers, in this process and in those that it starts; none of the user's."""
+    state = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_STATE_HOME", str(state))
+        yield f"sqlite:///{state}/therapy-cds/ledger.sqlite3"
+
+
 @pytest.fixture(scope="session")
 def examples() -> tuple[Example, ...]:
     """The example patients that come with the project."""

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import msgspec
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, g, request
 
 from cds.ehr.client import Deadline, FhirClient
 from cds.ehr.gather import NO_SERVER, EhrSource
 from cds.errors import UnknownService, UnusableOrder
 from cds.fhir.orders import read_orders
+from cds.ledger.evidence import RecordingSource
 from cds.service import Asked, Ports, assess_orders
+from hooks.asking import Tools
 from hooks.body import read_body
 from hooks.cards import CardMaker
+from hooks.configuration import Configuration, read_configuration
+from hooks.coverage_information import Informing, contact_points, system_actions
+from hooks.coverage_stance import check_coverages, payers_of
 from hooks.protocol import HookRequest, parse_request
-from hooks.routes.discovery import HOOKS
+from hooks.recording import put_on_record
+from hooks.routes.discovery import HOOKS, prefetch_templates
 
 if TYPE_CHECKING:
     from hooks.app import Deployment
@@ -37,23 +44,35 @@ def call(service_id: str) -> Response:
             where="URL",
             remedy="GET /cds-services lists the services",
         )
+    began = datetime.now(UTC)
     hook_request = parse_request(read_body(request), HOOKS[service_id])
     # Not jsonify: an order that is sent back keeps the order of its members, and this is quicker.
-    payload = msgspec.json.encode(answer(hook_request, deployment, _today(deployment)))
+    payload = msgspec.json.encode(answer(hook_request, deployment, _today(deployment), service_id, began))
     return Response(payload, content_type="application/json")
 
 
-def answer(hook: HookRequest, deployment: Deployment, today: date) -> dict[str, Any]:
-    """The response of one order-sign call."""
+def answer(
+    hook: HookRequest, deployment: Deployment, today: date, service_id: str, began: datetime
+) -> dict[str, Any]:
+    """The response of one order-sign call, which is on record when this returns."""
     orders, problems = read_orders(hook.drafts(), deployment.terms, hook.patient, hook.aliases())
     if problems and not orders:
         raise _unusable(problems[0])
-    source = _source(hook, deployment)
+    ehr = _source(hook, deployment)
+    source = RecordingSource(ehr)
     ports = Ports(deployment.terms, deployment.policies, source, deployment.settings.time_zone)
-    assessments = assess_orders(Asked(hook.patient, orders, today), ports)
-    source.learn()
+    asked = Asked(hook.patient, orders, today)
+    assessments = tuple(replace(each, id=str(uuid4())) for each in assess_orders(asked, ports))
+    ehr.learn()
     maker = CardMaker(deployment.settings.base_url, deployment.terms.override_reasons, today, lambda: str(uuid4()))
-    return maker.response(assessments, problems)
+    response = maker.response(assessments, problems)
+    put_on_record(
+        deployment, hook, service=service_id, client=g.client.name, began=began,
+        milliseconds=(datetime.now(UTC) - began).total_seconds() * 1000, asked=asked, aliases=hook.aliases(),
+        source=source, assessments=assessments, problems=problems, response=response,
+        templates=prefetch_templates(deployment.policies, deployment.terms),
+    )  # fmt: skip
+    return response
 
 
 def _unusable(problem: str) -> UnusableOrder:
