@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 CALL = "call"
 FEEDBACK = "feedback"
+# Content of these kinds holds nothing of a patient: it stays for good, and so is handed to the database only once.
+LASTING = frozenset(("policies", "vocabularies"))
 _TIDY_EVERY = timedelta(hours=24)
 
 
@@ -54,6 +56,7 @@ class Ledger:
         self._clock = clock or (lambda: datetime.now(UTC))
         self._is_migrated = False
         self._tidied: datetime | None = None
+        self._lasting: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._migrating = threading.Lock()
 
@@ -75,7 +78,8 @@ class Ledger:
         """
         id_ = id_ or str(uuid4())
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-        packed = [{"hash": name, "kind": what, "body": pack(data)} for name, (what, data) in (content or {}).items()]
+        new = {name: held for name, held in (content or {}).items() if name not in self._lasting}
+        packed = [{"hash": name, "kind": what, "body": pack(data)} for name, (what, data) in new.items()]
         with self._telling("written"):
             self._be_ready()
             with writing(self._engine) as connection:
@@ -83,6 +87,7 @@ class Ledger:
                 _put(connection, blobs, [row | {"last_used": sequence} for row in packed], "hash", ("last_used",))
                 rows = [{"name": name, "kind": what, "sequence": sequence} for name, what in (known_as or {}).items()]
                 _put(connection, names, rows, "name", ("sequence",))
+            self._lasting |= {name for name, (what, _) in new.items() if what in LASTING}
             self._tidy_now_and_then()
         return id_
 
@@ -172,7 +177,7 @@ class Ledger:
         append(connection, str(uuid4()), RETENTION, self._now(), told)
         gone = connection.execute(update(entries).where(due, entries.c.sequence <= last).values(body=None))
         connection.execute(delete(names).where(names.c.sequence <= last))
-        connection.execute(delete(blobs).where(blobs.c.last_used <= last))
+        connection.execute(delete(blobs).where(blobs.c.last_used <= last, blobs.c.kind.not_in(LASTING)))
         return int(gone.rowcount)
 
     def _tidy_now_and_then(self) -> None:
