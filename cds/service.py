@@ -16,7 +16,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from cds.errors import MissingData
-from cds.fhir.coverage import NOT_KNOWN, choose_coverage, read_coverages, unresolved_payers
+from cds.fhir.coverage import CANCELLED, NOT_KNOWN, choose_coverage, read_coverages, standing_of, unresolved_payers
 from cds.fhir.measures import read_measures
 from cds.fhir.orders import first_proposed, with_reasons
 from cds.fhir.queries import INDISPENSABLE, queries_for
@@ -33,6 +33,7 @@ from cds.model import (
     Outcome,
     Query,
     Record,
+    Standing,
     Statement,
 )
 from cds.rules.assess import assess
@@ -114,6 +115,8 @@ class _Choice:
     coverage: Coverage | None
     selection: Selection
     technical: bool = False
+    standing: Standing = Standing.IN_FORCE
+    lapsed: Coverage | None = None
 
 
 def _requesters(asked: Asked, ports: Ports, needs: Sequence[Need]) -> tuple[Evidence, ...]:
@@ -179,6 +182,7 @@ class _Payers:
     """The patient's coverages, or why there is none; `broken`: another system failed to say."""
 
     coverages: tuple[tuple[Coverage, int | None], ...]
+    cancelled: tuple[tuple[Coverage, int | None], ...]
     why_none: str
     broken: bool
 
@@ -195,7 +199,9 @@ def _payers(asked: Asked, ports: Ports, basics: Sequence[Evidence]) -> _Payers:
     reason = failed[0].reason.removeprefix("Coverage could not be read: ") if failed else ""
     why = f"the coverage could not be read ({reason})" if failed else NOT_KNOWN
     broken = any(each.state in TECHNICAL for each in failed)
-    return _Payers(read_coverages(reading, found, organizations), why, broken)
+    coverages = read_coverages(reading, found, organizations)
+    cancelled = read_coverages(reading.silent(), found, organizations, CANCELLED)
+    return _Payers(coverages, cancelled, why, broken)
 
 
 def _choose(asked: Asked, ports: Ports, order: Order, payers: _Payers, known: Record) -> _Choice:
@@ -207,10 +213,12 @@ def _choose(asked: Asked, ports: Ports, order: Order, payers: _Payers, known: Re
         return _Choice(order, as_of, coverage, choose_named(ports.policies, asked.policy, as_of))
     if coverage is None:
         reason = why if payers.coverages else payers.why_none
-        return _Choice(order, as_of, None, Selection(None, reason), payers.broken)
+        standing, lapsed = standing_of(payers.coverages, payers.cancelled, as_of)
+        return _Choice(order, as_of, None, Selection(None, reason), payers.broken, standing, lapsed)
     phased = any(policy.applies_to.phases for policy in ports.policies)
     phase = phase_of(order, known, as_of, ports.terms) if phased else None
-    return _Choice(order, as_of, coverage, select_policy(ports.policies, order, coverage, as_of, ports.terms, phase))
+    selection = select_policy(ports.policies, order, coverage, as_of, ports.terms, phase)
+    return _Choice(order, as_of, coverage, selection, technical=payers.broken)
 
 
 def _assess_one(choice: _Choice, record: Record, ports: Ports, extra: Sequence[Gap]) -> Assessment:
@@ -224,6 +232,8 @@ def _assess_one(choice: _Choice, record: Record, ports: Ports, extra: Sequence[G
             says,
             coverage=choice.coverage,
             technical=choice.technical,
+            standing=choice.standing,
+            lapsed=choice.lapsed,
         )
     try:
         done = assess(choice.order, choice.coverage, record, policy, choice.as_of, ports.terms, choice.selection.adding)

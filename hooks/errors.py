@@ -19,6 +19,8 @@ from cds.errors import (
     TechnicalError,
     TooLarge,
     UnknownService,
+    UnsupportedVersion,
+    UnusableCoverage,
     UnusableOrder,
 )
 
@@ -29,6 +31,8 @@ STATUS: tuple[tuple[type[CdsError], int, str], ...] = (
     (MissingData, 412, "required"),
     (TooLarge, 413, "too-long"),
     (UnusableOrder, 422, "business-rule"),
+    (UnsupportedVersion, 422, "not-supported"),
+    (UnusableCoverage, 400, "business-rule"),
     (InputError, 400, "invalid"),
     (TechnicalError, 503, "transient"),
     (CdsError, 500, "exception"),

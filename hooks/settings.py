@@ -57,6 +57,10 @@ class Settings:
     private_fhir_servers: tuple[str, ...] = ()
     backend_clients: Path | None = None
     clients: Path | None = None
+    role: str = PROVIDER
+    payer_name: str = ""
+    payer_identifiers: tuple[str, ...] = ()
+    payer_contact: tuple[str, ...] = ()
     database_url: str = ""
     retention_days: int | None = None
 

@@ -8,15 +8,20 @@ from datetime import date
 
 from cds.fhir import shapes
 from cds.fhir.reading import Reading
-from cds.model import Coverage, Fact, Resource
+from cds.model import Coverage, Fact, Resource, Standing
 
+ACTIVE = ("active", "")
+CANCELLED = ("cancelled",)
 NOT_KNOWN = "no active coverage of the patient is on file, so it cannot be told whose policy applies"
 
 
 def read_coverages(
-    reading: Reading, resources: Sequence[Resource], organizations: Sequence[Resource]
+    reading: Reading,
+    resources: Sequence[Resource],
+    organizations: Sequence[Resource],
+    statuses: Sequence[str] = ACTIVE,
 ) -> tuple[tuple[Coverage, int | None], ...]:
-    """Every active Coverage of the patient with its order (1 is primary)."""
+    """Every Coverage of the patient that is active (or of other `statuses`) with its order (1 is primary)."""
     payers = {
         resource.reference: organization
         for resource, organization in reading.each(organizations, shapes.OrganizationShape, Fact.COVERAGE)
@@ -24,7 +29,7 @@ def read_coverages(
     payers |= {each.url: payers[each.reference] for each in organizations if each.url and each.reference in payers}
     found: list[tuple[Coverage, int | None]] = []
     for resource, shape in reading.each(resources, shapes.Coverage, Fact.COVERAGE):
-        if shape.status not in ("active", "") or _of_another(reading, resource, shape):
+        if shape.status not in statuses or _of_another(reading, resource, shape):
             continue
         contained = {f"#{organization.id}": organization for organization in shape.contained}
         identifiers: list[str] = []
@@ -63,6 +68,24 @@ def choose_coverage(coverages: Sequence[tuple[Coverage, int | None]], day: date)
         named = " and ".join(sorted(c.payer_name or c.reference for c in chosen))
         return None, f"several coverages are active and none is marked as primary ({named})"
     return chosen[0], ""
+
+
+def standing_of(
+    coverages: Sequence[tuple[Coverage, int | None]], cancelled: Sequence[tuple[Coverage, int | None]], day: date
+) -> tuple[Standing, Coverage | None]:
+    """Whether one coverage is in force on a day, and the one that is not in force where it was all there is.
+
+    Of several that are not, the one that ended last is meant.
+    """
+    if choose_coverage(coverages, day)[0] is not None:
+        return Standing.IN_FORCE, None
+    if any(c.period is None or c.period.within_reach(day) for c, _ in coverages):
+        return Standing.SEVERAL, None
+    lapsed = [coverage for coverage, _ in (*coverages, *cancelled)]
+    if not lapsed:
+        return Standing.NONE, None
+    ended = [((c.period.last if c.period else None) or date.min, c.reference, c) for c in lapsed]
+    return Standing.LAPSED, max(ended, key=lambda each: each[:2])[2]
 
 
 def _of_another(reading: Reading, resource: Resource, shape: shapes.Coverage) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from cds.model import Assessment, Coverage, CriterionResult, Order, Outcome, Record, Result
+from cds.model import Assessment, Authorization, Coverage, CriterionResult, Order, Outcome, Record, Result
 from cds.rules import explain
 from cds.rules.case import Case
 from cds.rules.criteria import KINDS
@@ -62,7 +62,14 @@ def assess(
         gaps=record.gaps,
         notes=record.notes,
         would_change=explain.would_change(outcome, results),
+        authorization=_authorization(record, as_of),
     )
+
+
+def _authorization(record: Record, day: date) -> Authorization | None:
+    """The authorization that is in force on a day; of several, the one that began last."""
+    reigning = [a for a in record.authorizations if a.period.first is not None and a.period.within_reach(day)]
+    return max(reigning, key=lambda a: (a.period.first or date.min, a.reference), default=None)
 
 
 def outcome_of(results: tuple[CriterionResult, ...]) -> Outcome:

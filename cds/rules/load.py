@@ -29,6 +29,7 @@ from cds.rules.policy import (
     Not,
     OfCriterion,
     Policy,
+    Stance,
     Test,
     Threshold,
     leaves,
@@ -290,6 +291,18 @@ def _build(document: YamlFile) -> Policy:
         cite=_cite(data["cite"]),
         source=document.name,
         lines={entry["id"]: document.line_of(("criteria", i)) for i, entry in enumerate(data["criteria"])},
+        stances={name: _stance(entry) for name, entry in data.get("coverage", {}).items() if name != "cite"},
+        stances_cite=_cite(data["coverage"]["cite"]) if "coverage" in data else None,
+    )
+
+
+def _stance(entry: Mapping[str, Any]) -> Stance:
+    return Stance(
+        covered=entry["covered"],
+        pa_needed=entry["pa-needed"],
+        doc_needed=tuple(entry.get("doc-needed", ())),
+        doc_purpose=tuple(entry.get("doc-purpose", ())),
+        info_needed=tuple(entry.get("info-needed", ())),
     )
 
 

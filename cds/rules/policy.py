@@ -156,6 +156,20 @@ class EpisodeRule:
 
 
 @dataclass(frozen=True)
+class Stance:
+    """What a payer says of coverage, in the codes of CRD's coverage-information; never that something is not covered.
+
+    `info_needed` is what has to be known before anything `conditional` is settled.
+    """
+
+    covered: str
+    pa_needed: str
+    doc_needed: tuple[str, ...] = ()
+    doc_purpose: tuple[str, ...] = ()
+    info_needed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Policy:
     """Dated, cited criteria for some payer, plan, line of business, jurisdiction, services and diagnoses."""
 
@@ -173,6 +187,8 @@ class Policy:
     cite: Citation
     source: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
+    stances: Mapping[str, Stance] = field(default_factory=dict)
+    stances_cite: Citation | None = None
 
     def in_force(self, day: date) -> bool:
         """Whether the policy is effective on a service date; its end is not included."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,12 +15,12 @@ from flask import Blueprint, Response, current_app, g, request
 
 from cds.ehr.client import Deadline, FhirClient
 from cds.ehr.gather import NO_SERVER, EhrSource
-from cds.errors import UnknownService, UnusableOrder
-from cds.fhir.orders import read_orders
+from cds.errors import UnknownService
 from cds.ledger.evidence import RecordingSource
 from cds.service import Asked, Ports, assess_orders
 from hooks.asking import Tools
 from hooks.body import read_body
+from hooks.callers import CALLERS, Remembered
 from hooks.cards import CardMaker
 from hooks.configuration import Configuration, read_configuration
 from hooks.coverage_information import Informing, contact_points, system_actions
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from hooks.app import Deployment
 
 blueprint = Blueprint("services", __name__)
+log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -46,6 +49,8 @@ def call(service_id: str) -> Response:
         )
     began = datetime.now(UTC)
     hook_request = parse_request(read_body(request), HOOKS[service_id])
+    if hook_request.hook != HOOKS[service_id]:
+        _tell_once(service_id, hook_request.hook)
     # Not jsonify: an order that is sent back keeps the order of its members, and this is quicker.
     payload = msgspec.json.encode(answer(hook_request, deployment, _today(deployment), service_id, began))
     return Response(payload, content_type="application/json")
@@ -54,33 +59,58 @@ def call(service_id: str) -> Response:
 def answer(
     hook: HookRequest, deployment: Deployment, today: date, service_id: str, began: datetime
 ) -> dict[str, Any]:
-    """The response of one order-sign call, which is on record when this returns."""
-    orders, problems = read_orders(hook.drafts(), deployment.terms, hook.patient, hook.aliases())
-    if problems and not orders:
-        raise _unusable(problems[0])
+    """The response of one call, which is on record when this returns."""
+    configuration = read_configuration(hook.extension, deployment.settings.role, g.client.configuration)
+    caller = CALLERS[hook.hook]
     ehr = _source(hook, deployment)
-    source = RecordingSource(ehr)
-    ports = Ports(deployment.terms, deployment.policies, source, deployment.settings.time_zone)
-    asked = Asked(hook.patient, orders, today)
+    source = RecordingSource(Remembered(ehr))
+    policies = caller.part_of(deployment.policies)
+    ports = Ports(deployment.terms, policies, source, deployment.settings.time_zone)
+    question = caller.ask(hook, ports, today)
+    asked = Asked(hook.patient, question.orders, today, question.as_of)
     assessments = tuple(replace(each, id=str(uuid4())) for each in assess_orders(asked, ports))
     ehr.learn()
-    maker = CardMaker(deployment.settings.base_url, deployment.terms.override_reasons, today, lambda: str(uuid4()))
-    response = maker.response(assessments, problems)
+    settings = deployment.settings
+    if settings.is_payer:
+        check_coverages(assessments, payers_of(deployment.policies, settings.payer_identifiers))
+    reasons = deployment.terms.override_reasons
+    maker = CardMaker(settings.base_url, reasons, today, _new_id, configuration, settings.payer_name, question.view)
+    response = maker.response(assessments, question.problems)
+    # An assessment of a part of the criteria says nothing of coverage.
+    if question.view.whole and configuration.coverage_info and (
+        actions := system_actions(assessments, _informing(deployment, today, configuration))
+    ):
+        response["systemActions"] = actions  # left out where there is nothing to say: no member may be empty
     put_on_record(
         deployment, hook, service=service_id, client=g.client.name, began=began,
         milliseconds=(datetime.now(UTC) - began).total_seconds() * 1000, asked=asked, aliases=hook.aliases(),
-        source=source, assessments=assessments, problems=problems, response=response,
-        templates=prefetch_templates(deployment.policies, deployment.terms),
+        source=source, assessments=assessments, problems=question.problems, response=response,
+        templates=prefetch_templates(deployment.policies, deployment.terms, hook.hook),
     )  # fmt: skip
     return response
 
 
-def _unusable(problem: str) -> UnusableOrder:
-    """The error of a request without one usable order; the problem says where it is and what to do by itself."""
-    error = UnusableOrder(problem)
-    found = re.search(r"context\.draftOrders\S*?(?=\.? |$)", problem)
-    error.where = found.group() if found else "context.draftOrders"
-    return error
+def _new_id() -> str:
+    return str(uuid4())
+
+
+def _informing(deployment: Deployment, today: date, configuration: Configuration) -> Informing:
+    """What the coverage information of one answer is made with."""
+    settings = deployment.settings
+    return Informing(
+        tools=Tools(today, _new_id, settings.base_url),
+        assertion_id=lambda _: _new_id(),
+        policies={policy.id: policy for policy in deployment.policies},
+        version=configuration.version,
+        payer=settings.payer_name,
+        contact=contact_points(settings.payer_contact),
+    )
+
+
+@lru_cache(maxsize=64)
+def _tell_once(service_id: str, said: str) -> None:
+    """A client that mixes up hooks does so on every call: one line in the log is enough."""
+    log.info("%s is called with bodies that say %s, and answers those", service_id, said)
 
 
 def _today(deployment: Deployment) -> date:
