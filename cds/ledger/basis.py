@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -30,12 +31,12 @@ class Basis:
     vocabularies: bytes
     code: str
 
-    @property
+    @cached_property
     def policies_hash(self) -> str:
         """By which an entry names its policies."""
         return hashlib.sha256(self.policies).hexdigest()
 
-    @property
+    @cached_property
     def vocabularies_hash(self) -> str:
         """By which an entry names its vocabularies."""
         return hashlib.sha256(self.vocabularies).hexdigest()

@@ -18,6 +18,10 @@ from cds.ledger.tables import entries, head
 
 BEGINNING = "0" * 64
 RETENTION = "retention"
+# Made once: building a statement costs more than running it.
+_END = select(head.c.sequence, head.c.hash).where(head.c.id == 1).with_for_update()
+_ENTRY = insert(entries)
+_MOVE = update(head).where(head.c.id == 1)
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,13 @@ def hash_of(previous: str, sequence: int, id_: str, kind: str, recorded: str, di
 
 def append(connection: Connection, id_: str, kind: str, recorded: str, body: str) -> int:
     """Put an entry at the end of the chain, and give its sequence. Other writers wait until this one is through."""
-    last = connection.execute(select(head.c.sequence, head.c.hash).where(head.c.id == 1).with_for_update()).one()
+    last = connection.execute(_END).one()
     sequence = int(last.sequence) + 1
     digest = digest_of(body)
     new_hash = hash_of(last.hash, sequence, id_, kind, recorded, digest)
-    connection.execute(
-        insert(entries).values(
-            sequence=sequence, id=id_, kind=kind, recorded=recorded, body=body, digest=digest, previous=last.hash,
-            hash=new_hash,
-        )
-    )  # fmt: skip
-    connection.execute(update(head).where(head.c.id == 1).values(sequence=sequence, hash=new_hash))
+    row = {"sequence": sequence, "id": id_, "kind": kind, "recorded": recorded, "body": body, "digest": digest}
+    connection.execute(_ENTRY, row | {"previous": last.hash, "hash": new_hash})
+    connection.execute(_MOVE, {"sequence": sequence, "hash": new_hash})
     return sequence
 
 

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, delete, select, update
+import msgspec
+from sqlalchemy import Connection, Engine, Insert, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -77,16 +79,16 @@ class Ledger:
         (`name: kind`). LedgerUnavailable where it cannot be written, within `WAIT_SECONDS` or little more.
         """
         id_ = id_ or str(uuid4())
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        text = msgspec.json.encode(body).decode()
         new = {name: held for name, held in (content or {}).items() if name not in self._lasting}
         packed = [{"hash": name, "kind": what, "body": pack(data)} for name, (what, data) in new.items()]
         with self._telling("written"):
             self._be_ready()
             with writing(self._engine) as connection:
                 sequence = append(connection, id_, kind, self._now(), text)
-                _put(connection, blobs, [row | {"last_used": sequence} for row in packed], "hash", ("last_used",))
+                _put(connection, blobs, [row | {"last_used": sequence} for row in packed])
                 rows = [{"name": name, "kind": what, "sequence": sequence} for name, what in (known_as or {}).items()]
-                _put(connection, names, rows, "name", ("sequence",))
+                _put(connection, names, rows)
             self._lasting |= {name for name, (what, _) in new.items() if what in LASTING}
             self._tidy_now_and_then()
         return id_
@@ -235,11 +237,18 @@ def _entry(row: Any) -> Entry:  # noqa: ANN401 - a row of `entries`
     return Entry(int(row.sequence), row.id, row.kind, row.recorded, body, row.hash)
 
 
-def _put(connection: Connection, table: Any, rows: list[Json], key: str, renewed: Sequence[str]) -> None:  # noqa: ANN401
-    """Insert rows; of those that are there already only the `renewed` columns change."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    changed = {name: statement.excluded[name] for name in renewed}
-    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=changed), rows)
+def _put(connection: Connection, table: Table, rows: list[Json]) -> None:
+    """Insert rows; one that is there already is only marked as used again."""
+    if rows:
+        connection.execute(_put_statement(table, connection.dialect.name), rows)
+
+
+@lru_cache(maxsize=8)
+def _put_statement(table: Table, dialect: str) -> Insert:
+    """Made once: its first column is the key, its last one says when it was used."""
+    columns = [column.name for column in table.columns]
+    making: Any = postgresql if dialect == "postgresql" else sqlite
+    statement = making.insert(table)
+    changed = {columns[-1]: statement.excluded[columns[-1]]}
+    made: Insert = statement.on_conflict_do_update(index_elements=[columns[0]], set_=changed)
+    return made
