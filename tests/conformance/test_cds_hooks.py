@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from markdown_it import MarkdownIt
 
 from tests.conformance.shape import empty_in, has_needless_space, strict, wrong_in
 from tests.hooks.calls import (
@@ -243,3 +244,18 @@ def bare(name: str) -> Json:
     kept = ("resourceType", "id", "status", "intent", "code", "subject", "authoredOn", "requester", "reasonCode",
             "quantityQuantity")  # fmt: skip
     return {key: value for key, value in draft(name).items() if key in kept}
+
+
+# ------------------------------------------------------------------------------------------------------- cards
+
+
+def test_no_detail_holds_a_link_when_orders_are_signed(client: FlaskClient, body: Json) -> None:
+    for card in answered(client, body)["cards"]:
+        detail = card.get("detail", "")
+        assert "<a " not in MarkdownIt("gfm-like", {"linkify": False}).render(detail)
+        assert not re.search(r"://|\bwww\.", detail), "clients make links of addresses"
+
+
+def test_a_card_has_a_detail_when_it_offers_nothing(client: FlaskClient, body: Json) -> None:
+    for card in answered(client, body)["cards"]:
+        assert "detail" in card or "suggestions" in card, card["summary"]
