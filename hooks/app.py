@@ -25,7 +25,7 @@ from hooks.auth import Authenticator, only_known_callers
 from hooks.body import Drain
 from hooks.clients import read_clients, tell_leniencies
 from hooks.routes import discovery, fhir, health, services
-from hooks.seen_tokens import SeenHere, SeenTokens
+from hooks.seen_tokens import SeenInDatabase, SeenTokens
 from hooks.settings import Settings
 
 SEARCHES_AT_ONCE = 20
@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         session=session,
         pool=ThreadPoolExecutor(max_workers=connections, thread_name_prefix="fhir"),
         servers=_servers(settings, session),
-        callers=_callers(settings, session, SeenHere()),
+        callers=_callers(settings, session, SeenInDatabase(engine)),
         ledger=ledger,
         basis=basis_of(folders, files("fhir_profiles")),
     )

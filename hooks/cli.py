@@ -21,6 +21,7 @@ from cds.errors import CdsError
 from cds.model import Assessment
 from cds.terminology import packaged
 from hooks.cards import CardMaker
+from hooks.clients import read_clients
 from hooks.sandbox.demo import Ports, run_demo, show_exchanges
 from hooks.sandbox.errors import InputError, SandboxError
 from hooks.sandbox.examples import is_draft_order, read_examples, resources_of
@@ -116,8 +117,10 @@ def serve(host: str, port: int, workers: int) -> None:
     # The workers read the environment anew; links in cards lead to where this service truly listens.
     os.environ.setdefault("THERAPY_CDS_BASE_URL", url)
     settings = Settings.from_environment()
-    # Read here too, so that a wrong policy is one line and exit status 2, not a worker that ends.
+    # Read here too, so that a wrong policy or client is one line and exit status 2, not a worker that ends.
     all_policies()
+    if settings.clients:
+        read_clients(settings.clients, production=settings.is_production)
     _refuse_taken_port(host, port)
     # Imported here: the other commands need no web server.
     from granian import Granian

@@ -36,6 +36,7 @@ def test_each_setting_is_read_when_it_is_set(tmp_path: Path) -> None:
         THREADS="4",
         PRIVATE_FHIR_SERVERS="https://a.example.org/fhir/, https://login.example.org",
         BACKEND_CLIENTS=str(clients),
+        CLIENTS=str(clients),
     )
     assert settings == Settings(
         base_url="https://cds.example.org",
@@ -48,6 +49,7 @@ def test_each_setting_is_read_when_it_is_set(tmp_path: Path) -> None:
         threads=4,
         private_fhir_servers=("https://a.example.org/fhir", "https://login.example.org"),
         backend_clients=clients,
+        clients=clients,
     )
 
 
@@ -79,6 +81,7 @@ def test_a_setting_is_as_good_as_unset_when_it_is_empty() -> None:
         ("PRIVATE_FHIR_SERVERS", "http://fhir.hospital.example/r4"),
         ("PRIVATE_FHIR_SERVERS", "https://fhir.hospital.example:many/r4"),
         ("BACKEND_CLIENTS", "/no/such/file.yaml"),
+        ("CLIENTS", "/no/such/file.yaml"),
     ],
 )
 def test_it_refuses_to_start_and_names_the_variable_when_a_setting_is_wrong(name: str, value: str) -> None:
@@ -90,18 +93,28 @@ def test_it_refuses_to_start_and_names_the_variable_when_a_setting_is_wrong(name
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("name", "given"),
     [
-        {},
-        {"BASE_URL": "http://cds.example.org", "FHIR_SERVERS": "https://ehr.example.org"},
-        {"BASE_URL": "https://cds.example.org"},
-        {"BASE_URL": "https://cds.example.org", "FHIR_SERVERS": "http://localhost/fhir"},
-        {"BASE_URL": "https://cds.example.org", "FHIR_SERVERS": "https://ehr.example.org"},
+        ("BASE_URL", {"BASE_URL": ""}),
+        ("BASE_URL", {"BASE_URL": "http://cds.example.org"}),
+        ("FHIR_SERVERS", {"FHIR_SERVERS": ""}),
+        ("FHIR_SERVERS", {"FHIR_SERVERS": "http://localhost/fhir"}),
+        ("CLIENTS", {"CLIENTS": ""}),
+        ("TRUSTED_NETWORKS", {"TRUSTED_NETWORKS": "172.28.5.0/24"}),
     ],
 )
-def test_production_refuses_to_start_when_it_would_be_unsafe(given: dict[str, str]) -> None:
-    with pytest.raises(SettingsError):
-        read(MODE="production", **given)
+def test_production_refuses_to_start_when_it_would_be_unsafe(tmp_path: Path, name: str, given: dict[str, str]) -> None:
+    clients = tmp_path / "clients.yaml"
+    clients.write_text("clients: []", encoding="utf-8")
+    safe = {
+        "MODE": "production",
+        "BASE_URL": "https://cds.example.org",
+        "FHIR_SERVERS": "https://ehr.example.org/fhir",
+        "CLIENTS": str(clients),
+    }
+    assert read(**safe).is_production
+    with pytest.raises(SettingsError, match=f"^{PREFIX}{name} "):
+        read(**(safe | given))
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1/fhir", "http://127.0.0.1/", "http://[::1]:8080/fhir"])
