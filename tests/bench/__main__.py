@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cds.ehr.client import Deadline, FhirClient, pooled_session
 from cds.ehr.gather import EhrSource
@@ -24,6 +25,7 @@ from cds.model import Fact, Need
 from cds.terminology import packaged
 from hooks.app import SEARCHES_AT_ONCE
 from tests.bench.bodies import SIZES, body_of
+from tests.bench.ledger import ledger_share
 from tests.bench.servers import DELAY_SECONDS
 from tests.hooks.calls import URL, request
 
@@ -200,7 +202,10 @@ def main() -> None:
     ports = [free_port() for _ in range(4)]
     allowed = {"THERAPY_CDS_FHIR_SERVERS": f"http://127.0.0.1:{ports[3]}"}
     with (
-        running(SERVICE, URL, "hooks.cli", "serve", "--port", str(ports[0]), port=ports[0], **allowed) as service,
+        TemporaryDirectory() as state,
+        running(
+            SERVICE, URL, "hooks.cli", "serve", "--port", str(ports[0]), port=ports[0], XDG_STATE_HOME=state, **allowed
+        ) as service,
         running(JSON, "/", "tests.bench.servers", "json", str(ports[1]), port=ports[1]) as plain,
         running(FLOOR, "/", "tests.bench.servers", "floor", str(ports[2]), port=ports[2]) as floor,
         running("FHIR", "/", "tests.bench.servers", "fhir", str(ports[3]), port=ports[3]),
@@ -208,6 +213,7 @@ def main() -> None:
         prefetched([service, plain, floor], rounds=1 if quick else 7)
         searched(service, ports[3], calls=5 if quick else 40)
     side_by_side(calls=3 if quick else 20)
+    ledger_share(rounds=1 if quick else 7)
 
 
 if __name__ == "__main__":
