@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import hooks.recording
+from cds.recording import record_call
 from hooks.app import create_app
 from hooks.settings import Settings
 from tests.bench.bodies import SIZES, body_of
@@ -25,7 +26,7 @@ def ledger_share(rounds: int) -> None:
     with TemporaryDirectory() as folder:
         settings = replace(Settings(), database_url=f"sqlite:///{Path(folder) / 'ledger.sqlite3'}")
         client = create_app(settings).test_client()
-        watch = Stopwatch(hooks.recording.record_call)
+        watch = Stopwatch(record_call)
         setattr(hooks.recording, "record_call", watch)  # noqa: B010 - a stopwatch in its place
         gc.collect()
         gc.freeze()
