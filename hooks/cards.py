@@ -16,7 +16,7 @@ from typing import Any
 from cds.model import Assessment, Code, Result
 from hooks import markdown
 from hooks.asking import Draft, Tools
-from hooks.configuration import CARD_TYPES, LATEST, Configuration
+from hooks.configuration import CARD_TYPES, CARDS_PER_ORDER, LATEST, Configuration
 from hooks.drafts import drafts_of, problem_draft
 
 Json = dict[str, Any]
@@ -31,13 +31,14 @@ _REFERENCES = ("guideline", "off-guideline")
 class View:
     """How one hook tells an assessment: which drafts there are, and how many cards at most for one order.
 
-    A view that is not `whole` speaks of a part of the criteria only: its cards carry no outcome. `about` are the
-    resources that an order's cards are about, where that is not the order itself; `problem` begins the card of
-    what could not be read of the call.
+    Where it `opens`, an order's first card carries the outcome with all that is open. Where it is not `whole`, a part
+    of the criteria was weighed only, and there is no outcome to tell. `about` are the resources that an order's cards
+    are about, where that is not the order itself; `problem` begins the card of what could not be read of the call.
     """
 
     drafts: Callable[[Assessment, Tools], Sequence[Draft]] = drafts_of
     most: int | None = None
+    opens: bool = True
     whole: bool = True
     about: Callable[[Assessment], Sequence[str]] = lambda assessment: (assessment.order.reference,)
     problem: str = "One order could not be weighed"
@@ -86,10 +87,15 @@ class CardMaker:
 
     def cards(self, assessment: Assessment) -> list[Json]:
         """The cards of one order, most important first, at most as many as the configuration allows."""
-        drafts = self._chosen(self._view.drafts(assessment, self._tools))[: self._configuration.max_cards]
-        drafts = drafts[: self._view.most]
+        drafts = self._chosen(self._view.drafts(assessment, self._tools))[: self._most]
         first = next((draft for draft in drafts if draft.of_policy), None)
         return [self._dress(draft, assessment, first=draft is first) for draft in drafts]
+
+    @property
+    def _most(self) -> int:
+        """How many cards an order gets: a client that moves the budget moves it for every hook."""
+        asked = self._configuration.max_cards
+        return asked if self._view.most is None or asked != CARDS_PER_ORDER else self._view.most
 
     def _chosen(self, drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts that may be shown, most important first."""
@@ -105,7 +111,7 @@ class CardMaker:
         and what could not be read; the others do not repeat it.
         """
         open_ = [r for r in assessment.criteria if r.required and r.result in (Result.NOT_MET, Result.UNKNOWN)]
-        opening = first and self._view.whole
+        opening = first and self._view.opens
         rows = [*draft.rows, *(r for r in open_ if opening and r not in draft.rows)]
         return markdown.join(
             f"**{markdown.escape(assessment.says)}**" if opening and assessment.says != draft.summary else "",
@@ -213,8 +219,8 @@ def _brief(assessment: Assessment, *, whole: bool = True) -> Json:
         "policy": assessment.policy,
         "policyVersion": assessment.policy_version,
         "asOf": assessment.as_of.isoformat(),
-        "outcome": assessment.outcome.value if whole or not assessment.criteria else None,
-        "says": assessment.says if whole or not assessment.criteria else None,
+        "outcome": assessment.outcome.value if whole or assessment.policy is None else None,
+        "says": assessment.says if whole or assessment.policy is None else None,
         "visits": {name: value for name, value in numbers.items() if value is not None},
         "criteria": {result.id: result.result.value for result in assessment.criteria},
         "safety": [result.id for result in assessment.safety],

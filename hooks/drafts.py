@@ -97,7 +97,7 @@ def _lines(tools: Tools, assessment: Assessment, results: Sequence[CriterionResu
     )
 
 
-def _reassessment(tools: Tools, assessment: Assessment, results: Sequence[CriterionResult]) -> Draft | None:
+def reassessment(tools: Tools, assessment: Assessment, results: Sequence[CriterionResult]) -> Draft | None:
     """Re-evaluation is due."""
     due = [r for r in results if r.result is Result.NOT_MET]
     if not due:
@@ -238,9 +238,9 @@ def _no_answer(assessment: Assessment) -> Draft:
     )
 
 
-def problem_draft(text: str) -> Draft:
-    """A draft for an order that could not be read, so that its silence is not taken for an answer."""
-    return Draft(9, "info", f"One order could not be weighed: {text}", "guideline", lead=text)
+def problem_draft(text: str, what: str = "One order could not be weighed") -> Draft:
+    """A draft for something of a call that could not be read, so that its silence is not taken for an answer."""
+    return Draft(9, "info", f"{what}: {text}", "guideline", lead=text)
 
 
 def _in_brackets(says: str) -> str:
@@ -276,7 +276,7 @@ _MAKERS: dict[str, Callable[[Tools, Assessment, Sequence[CriterionResult]], Draf
     "limits": _limits,
     "outcome-measure": outcome_measure,
     "lines": _lines,
-    "reassessment": _reassessment,
+    "reassessment": reassessment,
     "guideline": _guideline,
     "safety": _safety,
     "authorization": _authorization,

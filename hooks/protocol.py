@@ -20,6 +20,9 @@ import msgspec
 from cds.errors import MalformedRequest
 
 Json = dict[str, Any]
+# Clients that call one hook's service in the words of another: the public sandbox sends each order-select service
+# the body of order-sign. Such a body is answered as the hook that it names.
+SPEAKS_FOR: Mapping[str, frozenset[str]] = {"order-select": frozenset(("order-sign",))}
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,22 @@ class HookRequest:
 
     def drafts(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Where each draft order stands in the body, and the order as it was sent."""
-        entries = self.context["draftOrders"]["entry"]
-        return [(f"context.draftOrders.entry[{i}].resource", entry["resource"]) for i, entry in enumerate(entries)]
+        return self.resources("draftOrders")
 
-    def aliases(self) -> dict[str, str]:
-        """`fullUrl` of the draft orders' entries, and the `Type/id` each stands for."""
-        entries = self.context["draftOrders"]["entry"]
+    def resources(self, member: str) -> list[tuple[str, Mapping[str, Any]]]:
+        """Where each resource of one of the context's Bundles stands in the body, and the resource as it was sent."""
+        return [(f"context.{member}.entry[{i}].resource", entry["resource"]) for i, entry in self._entries(member)]
+
+    def aliases(self, member: str = "draftOrders") -> dict[str, str]:
+        """`fullUrl` of the entries of one of the context's Bundles, and the `Type/id` each stands for."""
         return {
             entry["fullUrl"]: f"{entry['resource']['resourceType']}/{entry['resource'].get('id', '')}"
-            for entry in entries
+            for _, entry in self._entries(member)
             if entry.get("fullUrl")
         }
+
+    def _entries(self, member: str) -> enumerate[Json]:
+        return enumerate((self.context.get(member) or {}).get("entry") or ())
 
 
 class _Envelope(msgspec.Struct):
@@ -68,20 +76,24 @@ _MEMBERS = ("hook", "hookInstance", "fhirServer", "fhirAuthorization", "context"
 
 
 def parse_request(body: bytes, hook: str) -> HookRequest:
-    """Read a hook request; MalformedRequest says what is wrong, where, and what to do."""
+    """Read a request to a service of `hook`; MalformedRequest says what is wrong, where, and what to do.
+
+    The hook that is read is the one that the body names: the service's own, or one of `SPEAKS_FOR`.
+    """
     envelope, prefetch = _take_apart(body)
     # Each prefetch value stands in the checked envelope as an empty object, null, or whatever it wrongly is.
     checked: Json = {name: value for name, value in envelope.items() if value is not None or name == "context"}
     if prefetch is not None:
         checked["prefetch"] = {key: _stand_in(raw) for key, raw in prefetch.items()}
     _check(checked, "hook-request")
-    if checked["hook"] != hook:
+    said = checked["hook"]
+    if said != hook and said not in SPEAKS_FOR.get(hook, ()):
         raise MalformedRequest(
-            f"This service answers the hook '{hook}', not '{checked['hook']}'",
+            f"This service answers the hook '{hook}', not '{said}'",
             where="hook",
             remedy="GET /cds-services lists which service answers which hook",
         )
-    _check(checked["context"], hook, prefix="context")
+    _check(checked["context"], said, prefix="context")
     authorization = checked.get("fhirAuthorization") or {}
     if authorization and not checked.get("fhirServer"):
         raise MalformedRequest(
@@ -90,10 +102,10 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
             remedy="Send the base URL that the token is for",
         )
     return HookRequest(
-        hook=hook,
+        hook=said,
         hook_instance=checked["hookInstance"],
         patient=checked["context"]["patientId"].removeprefix("Patient/"),
-        user=checked["context"]["userId"],
+        user=checked["context"].get("userId") or "",
         context=checked["context"],
         fhir_server=checked.get("fhirServer"),
         access_token=authorization.get("access_token") or None,

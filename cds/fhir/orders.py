@@ -20,7 +20,7 @@ from cds.fhir.elements import CodeableConcept, Coding, Period, Quantity, Range, 
 from cds.fhir.reading import Reading
 from cds.fhir.timings import read_timing
 from cds.fhir.visits import is_therapy
-from cds.model import Concept, Condition, Discipline, Line, Order, Span
+from cds.model import Concept, Condition, Discipline, Line, Order, Query, Span
 from cds.terminology import Terminology
 
 REQUEST_TYPES = frozenset(
@@ -36,6 +36,11 @@ REQUEST_TYPES = frozenset(
 BILLING_OPTIONS = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-billing-options"
 # Fields that say how many visits: with one of them unreadable, the number is not known.
 _COUNTING = frozenset(("quantityQuantity", "quantityRange", "quantityRatio", "occurrenceTiming"))
+# Orders on file, for hooks whose context names none, or names them by reference only. They are asked about, and are
+# no fact of the record: a search that fails leaves nothing in doubt but which order a visit belongs to.
+ACTIVE_ORDERS = Query(
+    "serviceRequests", "ServiceRequest", "ServiceRequest?patient={patient}&status=active", frozenset(), essential=False
+)
 _BILLING = ("cpt", "hcpcs")
 # More than two years of daily visits is a slip of the pen, not a number to reckon with.
 _MOST_VISITS = 999

@@ -56,9 +56,7 @@ def call(service_id: str) -> Response:
     return Response(payload, content_type="application/json")
 
 
-def answer(
-    hook: HookRequest, deployment: Deployment, today: date, service_id: str, began: datetime
-) -> dict[str, Any]:
+def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: str, began: datetime) -> dict[str, Any]:
     """The response of one call, which is on record when this returns."""
     configuration = read_configuration(hook.extension, deployment.settings.role, g.client.configuration)
     caller = CALLERS[hook.hook]
@@ -77,8 +75,10 @@ def answer(
     maker = CardMaker(settings.base_url, reasons, today, _new_id, configuration, settings.payer_name, question.view)
     response = maker.response(assessments, question.problems)
     # An assessment of a part of the criteria says nothing of coverage.
-    if question.view.whole and configuration.coverage_info and (
-        actions := system_actions(assessments, _informing(deployment, today, configuration))
+    if (
+        question.view.whole
+        and configuration.coverage_info
+        and (actions := system_actions(assessments, _informing(deployment, today, configuration)))
     ):
         response["systemActions"] = actions  # left out where there is nothing to say: no member may be empty
     put_on_record(

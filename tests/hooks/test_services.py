@@ -482,7 +482,7 @@ def test_the_call_fails_with_an_outcome_when_the_service_has_a_fault(
     def faulty(*_: Any) -> Any:
         raise KeyError(TOKEN)
 
-    monkeypatch.setattr("hooks.routes.services.read_orders", faulty)
+    monkeypatch.setattr("hooks.callers.ordering.read_orders", faulty)
     issue = refused(post(client, request()), 500, "CDS-000")
     assert issue["code"] == "exception"
     assert any(record.levelno == logging.ERROR for record in caplog.records)

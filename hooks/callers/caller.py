@@ -1,0 +1,60 @@
+"""What the hooks have in common: a context becomes a Question, and a view says which cards may answer it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from cds.model import Need, Order, Query
+from cds.rules.policy import Criterion, Policy, references
+from cds.service import Ports
+from hooks.cards import WHOLE, View
+from hooks.protocol import HookRequest
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one call asks: these orders, on this day (None: each order's own), told in this view.
+
+    `problems` are what could not be read of the call, in words; each becomes a card.
+    """
+
+    orders: tuple[Order, ...] = ()
+    problems: tuple[str, ...] = ()
+    as_of: date | None = None
+    view: View = WHOLE
+
+
+@dataclass(frozen=True)
+class Caller:
+    """One hook: how its context becomes a question, and what it has to know beside what policies need.
+
+    `kinds` are the kinds of card that it may show; the policies are then read only as far as those need
+    (None: whole).
+    """
+
+    title: str
+    description: str
+    ask: Callable[[HookRequest, Ports, date], Question]
+    kinds: frozenset[str] | None = None
+    queries: tuple[Query, ...] = ()
+    needs: tuple[Need, ...] = ()
+
+    def part_of(self, policies: Sequence[Policy]) -> tuple[Policy, ...]:
+        """The policies as far as this hook speaks of them, so that nothing else is searched for."""
+        if self.kinds is None:
+            return tuple(policies)
+        return tuple(replace(policy, criteria=_criteria(policy, self.kinds)) for policy in policies)
+
+
+def _criteria(policy: Policy, kinds: Collection[str]) -> tuple[Criterion, ...]:
+    """The criteria of some kinds of card, and those that they refer to."""
+    kept = {criterion.id for criterion in policy.criteria if criterion.card in kinds}
+    waiting = list(kept)
+    while waiting:
+        criterion = policy.criterion(waiting.pop())
+        named = {*references(criterion.test), *references(criterion.applies_when)} - kept
+        kept |= named
+        waiting += named
+    return tuple(criterion for criterion in policy.criteria if criterion.id in kept)

@@ -1,0 +1,41 @@
+"""order-dispatch: orders that are already on file go to a performer, and are weighed as of today."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from cds.errors import MissingData
+from cds.fhir.elements import local_reference
+from cds.fhir.orders import ACTIVE_ORDERS
+from cds.service import Ports
+from hooks.callers.caller import Caller, Question
+from hooks.callers.on_file import referred
+from hooks.protocol import HookRequest
+
+
+def dispatch(hook: HookRequest, ports: Ports, today: date) -> Question:
+    """The dispatched therapy orders, by either shape of the context (library 1.1 `dispatchedOrders`, 1.0 `order`).
+
+    One that cannot be read is told in a card. MissingData (412) where there is none and nobody can be asked.
+    """
+    named = hook.context.get("dispatchedOrders") or [hook.context["order"]]
+    found = referred([local_reference(reference) for reference in named], ports, hook.patient)
+    if found.lacking and not found.orders and not found.problems:
+        raise MissingData(
+            "The dispatched orders cannot be had: they were not sent, and no FHIR server can be asked",
+            where=f"prefetch.{ACTIVE_ORDERS.key}",
+            remedy="Satisfy this prefetch key, or send fhirServer and fhirAuthorization of an allowed FHIR server",
+        )
+    lacking = [f"{reference} was not sent, and no FHIR server can be asked" for reference in found.lacking]
+    return Question(found.orders, (*found.problems, *lacking), as_of=today)
+
+
+DISPATCH = Caller(
+    title="Therapy orders as they go to a performer",
+    description=(
+        "Weighs therapy orders that are dispatched as of today: what has changed since they were signed, such as "
+        "visits done elsewhere, counts"
+    ),
+    ask=dispatch,
+    queries=(ACTIVE_ORDERS,),
+)
