@@ -215,6 +215,11 @@ def test_the_recommended_queries_are_enough_when_templates_are_listed(services: 
 # ------------------------------------------------------------------------------------------- what is ignored
 
 
+def said(client: FlaskClient, body: Json) -> Json:
+    """What an order comes out as, without the name under which it is on record: that is another each time."""
+    return {key: value for key, value in assessment(answered(client, body)).items() if key != "id"}
+
+
 def test_the_same_is_said_when_a_request_has_members_that_nobody_knows(client: FlaskClient) -> None:
     plain = request()
     odd = with_context(json.loads(json.dumps(plain)), **{"example-context": {"a": [1]}}) | {"example-root": {"b": 2}}
@@ -223,14 +228,14 @@ def test_the_same_is_said_when_a_request_has_members_that_nobody_knows(client: F
         entry["example-entry"] = 4
         entry["resource"]["extension"] = [{"url": "https://example.org/unknown", "valueString": "x"}]
     odd["prefetch"]["exampleKey"] = {"resourceType": "Bundle", "type": "searchset", "total": 0}
-    assert assessment(answered(client, odd)) == assessment(answered(client, plain))
+    assert said(client, odd) == said(client, plain)
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "6.1.0", "7.0.0"])
 def test_the_same_is_said_when_the_record_declares_another_us_core(client: FlaskClient, version: str) -> None:
     record = [resource for resource in resources() if not is_draft(resource)]
     declared = [r | {"meta": {"profile": [f"{US_CORE}{r['resourceType'].lower()}|{version}"]}} for r in record]
-    assert assessment(answered(client, request(record=declared))) == assessment(answered(client, request()))
+    assert said(client, request(record=declared)) == said(client, request())
 
 
 def test_the_order_is_weighed_when_optional_elements_are_left_out(client: FlaskClient) -> None:
