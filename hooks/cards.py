@@ -8,12 +8,13 @@ denial or doses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from cds.model import Assessment, Code, Result
+from cds.model import Assessment, Result
+from cds.overrides import NONE, UNKNOWN, OverrideReason, fitting
 from hooks import markdown
 from hooks.asking import Draft, Tools
 from hooks.configuration import CARD_TYPES, CARDS_PER_ORDER, LATEST, Configuration
@@ -33,7 +34,8 @@ class View:
 
     Where it `opens`, an order's first card carries the outcome with all that is open. Where it is not `whole`, a part
     of the criteria was weighed only, and there is no outcome to tell. `about` are the resources that an order's cards
-    are about, where that is not the order itself; `problem` begins the card of what could not be read of the call.
+    are about, and `subjects` those that coverage information is put on, where that is not the order itself. `problem`
+    begins the card of what could not be read of the call.
     """
 
     drafts: Callable[[Assessment, Tools], Sequence[Draft]] = drafts_of
@@ -41,6 +43,7 @@ class View:
     opens: bool = True
     whole: bool = True
     about: Callable[[Assessment], Sequence[str]] = lambda assessment: (assessment.order.reference,)
+    subjects: Callable[[Assessment], Sequence[Mapping[str, Any]]] = lambda assessment: (assessment.order.resource,)
     problem: str = "One order could not be weighed"
 
 
@@ -53,7 +56,7 @@ class CardMaker:
     def __init__(
         self,
         base_url: str,
-        override_reasons: Sequence[Code],
+        override_reasons: Sequence[OverrideReason],
         today: date,
         new_id: Callable[[], str],
         configuration: Configuration | None = None,
@@ -130,8 +133,9 @@ class CardMaker:
             "summary": markdown.plain(_with_order(draft.summary, about), SUMMARY_LENGTH),
             "indicator": self._indicator(draft),
             "source": self._source(about, draft.topic),
-            "overrideReasons": [{"code": r.code, "system": r.system, "display": r.display} for r in self._reasons],
         }
+        if reasons := fitting(self._reasons, _kinds(draft)):
+            card["overrideReasons"] = [{"code": r.code, "system": r.system, "display": r.display} for r in reasons]
         detail = self._detail(draft, about, first=first) if about else markdown.escape(draft.lead)
         if detail:
             card["detail"] = detail
@@ -177,6 +181,15 @@ class CardMaker:
         if url:
             source["url"] = url
         return source
+
+
+def _kinds(draft: Draft) -> set[str]:
+    """Of which kinds a card is, by the criteria that it speaks of: the reasons to set it aside follow from them."""
+    rows = [row for row in draft.rows if row.id in draft.about]
+    kinds = {row.card or NONE for row in rows} or {NONE}
+    if any(name.endswith("-safety-item") for name in draft.about):
+        return {"safety"}
+    return kinds | ({UNKNOWN} if any(row.result is Result.UNKNOWN for row in rows) else set())
 
 
 def _each_safety_once(assessments: Sequence[Assessment]) -> list[Assessment]:

@@ -19,11 +19,23 @@ from cds.fhir.elements import Period, Reference, fit
 from cds.fhir.orders import read_order
 from cds.fhir.reading import Reading
 from cds.fhir.visits import is_therapy, read_visits
-from cds.model import Days, Discipline, Order, Resource, Site, Span
+from cds.model import Days, Discipline, Order, Resource, Site
 from cds.terminology import Terminology
 
 Json = Mapping[str, Any]
 # What becomes of a proposal that is not to be booked, or is over (hl7.org/fhir/R4/valueset-appointmentstatus.html).
+# Members of an order that say when and how often; bookings say it instead.
+_WHEN = frozenset(
+    [
+        "authoredOn",
+        "occurrenceDateTime",
+        "occurrencePeriod",
+        "occurrenceTiming",
+        "quantityQuantity",
+        "quantityRange",
+        "quantityRatio",
+    ]
+)
 _NOT_TO_COME = frozenset(("cancelled", "noshow", "entered-in-error", "fulfilled"))
 
 
@@ -130,12 +142,13 @@ def read_encounter(
 def order_of(bookings: Sequence[Booking], terms: Terminology, patient: str) -> Order | None:
     """An order for what some bookings of one kind say themselves; None where they say nothing that is therapy.
 
-    It goes by the name of the first booking.
+    Its id is made of the first booking's; nothing of that name is on file.
     """
     first = bookings[0].resource
+    kind = str(first.get("resourceType", "")).lower()
     request: dict[str, Any] = {
         "resourceType": "ServiceRequest",
-        "id": "none",
+        "id": f"of-{kind}-{first.get('id') or 'without-id'}",
         "status": "draft",
         "intent": "plan",
         "subject": {"reference": f"Patient/{patient}"},
@@ -149,29 +162,31 @@ def order_of(bookings: Sequence[Booking], terms: Terminology, patient: str) -> O
     }
     if not request["code"]["coding"] and not request["code"]["text"]:
         return None
-    order = read_order(request, terms, patient, bookings[0].where, {})
-    return None if order is None else as_booked(replace(order, reference=bookings[0].reference), bookings)
+    return _as_booked(request, bookings, terms, patient)
 
 
-def as_booked(order: Order, bookings: Sequence[Booking]) -> Order:
+def as_booked(order: Order, bookings: Sequence[Booking], terms: Terminology) -> Order:
     """The order as far as it is being booked: its visits are the bookings, one for each day, and no others.
 
     It is of the first day booked, or of today: when it was written does not matter any more.
     """
+    return _as_booked(order.resource, bookings, terms, order.patient) or order
+
+
+def _as_booked(request: Json, bookings: Sequence[Booking], terms: Terminology, patient: str) -> Order | None:
+    """Written as FHIR and read again, so that what the ledger keeps of the order is the order that was weighed."""
     days = sorted({b.day.exact for b in bookings if b.day and b.day.exact})
     undated = sum(b.day is None or b.day.exact is None for b in bookings)
-    number = len(days) + undated
-    return replace(
-        order,
-        requested=Span(number, number),
-        requested_why="",
-        proposed=tuple(days),
-        period=None,
-        timing=None,
-        authored=None,
-        discipline=order.discipline or bookings[0].discipline,
-        sites=order.sites or bookings[0].sites,
-    )
+    kept = {name: value for name, value in request.items() if name not in _WHEN}
+    unit = {"unit": "visit", "system": "http://unitsofmeasure.org", "code": "{visit}"}
+    booked = kept | {"quantityQuantity": {"value": len(days) + undated, **unit}}
+    if days:
+        booked["occurrenceTiming"] = {"event": [day.isoformat() for day in days]}
+    order = read_order(booked, terms, patient, bookings[0].where, {})
+    if order is None:
+        return None
+    first = bookings[0]
+    return replace(order, discipline=order.discipline or first.discipline, sites=order.sites or first.sites)
 
 
 def _service(resource: Json) -> dict[str, Any]:

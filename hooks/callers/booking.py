@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
+from typing import Any
 
 from cds.fhir.bookings import Booking, as_booked, read_proposals
 from cds.fhir.clinical import read_authorizations
@@ -13,7 +14,7 @@ from cds.fhir.orders import ACTIVE_ORDERS
 from cds.fhir.queries import queries_for
 from cds.fhir.record import gaps_of, start_reading
 from cds.fhir.visits import read_visits
-from cds.model import Appointment, Assessment, Authorization, CriterionResult, Fact, Need, Order, Visit
+from cds.model import Appointment, Assessment, Authorization, CriterionResult, Fact, Need, Visit
 from cds.rules.episode import belongs
 from cds.rules.policy import Policy, leaves
 from cds.service import Ports
@@ -53,18 +54,17 @@ def book(hook: HookRequest, ports: Ports, today: date) -> Question:
         return Question(problems=problems, view=view)
     by_order = {plan.order.reference: plan for plan in plans}
     drafts = partial(_drafts, by_order, _diary(hook.patient, ports, today))
-    orders = tuple(_booked(plan) for plan in plans)
-    return Question(orders, problems, view=replace(view, drafts=drafts, about=partial(_appointments, by_order)))
-
-
-def _booked(plan: Planned) -> Order:
-    """The order with the bookings as its visits; one that is on file nowhere is known by its first Appointment."""
-    order = as_booked(plan.order, plan.bookings)
-    return replace(order, resource=plan.bookings[0].resource) if plan.made else order
+    orders = tuple(as_booked(plan.order, plan.bookings, ports.terms) for plan in plans)
+    about, subjects = partial(_appointments, by_order), partial(_resources, by_order)
+    return Question(orders, problems, view=replace(view, drafts=drafts, about=about, subjects=subjects))
 
 
 def _appointments(plans: Mapping[str, Planned], assessment: Assessment) -> Sequence[str]:
     return [booking.reference for booking in plans[assessment.order.reference].bookings]
+
+
+def _resources(plans: Mapping[str, Planned], assessment: Assessment) -> Sequence[Mapping[str, Any]]:
+    return [booking.resource for booking in plans[assessment.order.reference].bookings]
 
 
 def _diary(patient: str, ports: Ports, today: date) -> Diary:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cds.errors import InputError
-from cds.fhir.bookings import Booking, as_booked, order_of
+from cds.fhir.bookings import Booking, order_of
 from cds.fhir.orders import ACTIVE_ORDERS, read_order
 from cds.model import Evidence, EvidenceState, Order, Resource
 from cds.rules.episode import belongs
@@ -117,7 +117,7 @@ def _planned(order: Order | None, bookings: Sequence[Booking], ports: Ports, pat
     if order is not None:
         return Planned(order, tuple(bookings), made=False)
     made = order_of(bookings, ports.terms, patient)
-    return None if made is None else Planned(as_booked(made, bookings), tuple(bookings), made=True, why=why)
+    return None if made is None else Planned(made, tuple(bookings), made=True, why=why)
 
 
 def _only_fitting(active: Sequence[Order], booking: Booking) -> Order | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -17,11 +18,12 @@ from cds.ehr.client import Deadline, FhirClient
 from cds.ehr.gather import NO_SERVER, EhrSource
 from cds.errors import UnknownService
 from cds.ledger.evidence import RecordingSource
+from cds.model import Assessment
 from cds.service import Asked, Ports, assess_orders
 from hooks.asking import Tools
 from hooks.body import read_body
 from hooks.callers import CALLERS, Remembered
-from hooks.cards import CardMaker
+from hooks.cards import CardMaker, View
 from hooks.configuration import Configuration, read_configuration
 from hooks.coverage_information import Informing, contact_points, system_actions
 from hooks.coverage_stance import check_coverages, payers_of
@@ -75,11 +77,8 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
     maker = CardMaker(settings.base_url, reasons, today, _new_id, configuration, settings.payer_name, question.view)
     response = maker.response(assessments, question.problems)
     # An assessment of a part of the criteria says nothing of coverage.
-    if (
-        question.view.whole
-        and configuration.coverage_info
-        and (actions := system_actions(assessments, _informing(deployment, today, configuration)))
-    ):
+    told = _with_subjects(assessments, question.view) if question.view.whole and configuration.coverage_info else ()
+    if actions := system_actions(told, _informing(deployment, today, configuration)):
         response["systemActions"] = actions  # left out where there is nothing to say: no member may be empty
     put_on_record(
         deployment, hook, service=service_id, client=g.client.name, began=began,
@@ -92,6 +91,15 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
 
 def _new_id() -> str:
     return str(uuid4())
+
+
+def _with_subjects(assessments: Sequence[Assessment], view: View) -> list[Assessment]:
+    """Each assessment once for each resource of the context that coverage information is put on."""
+    return [
+        replace(each, order=replace(each.order, resource=resource))
+        for each in assessments
+        for resource in view.subjects(each)
+    ]
 
 
 def _informing(deployment: Deployment, today: date, configuration: Configuration) -> Informing:
