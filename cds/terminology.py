@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from cds.errors import CatalogueError
 from cds.instruments import Instrument as Instrument
 from cds.model import Code, Concept, Discipline, Site
+from cds.overrides import OverrideReason, read_override_reasons
 from cds.yamlfile import YamlFile, read_yaml
 
 _DENIED = re.compile(r"\b(no|not|never|denies|denied|without)\b[^.]*$", re.IGNORECASE)
@@ -395,9 +396,8 @@ class Terminology:
         data = self._yaml("valuesets", "instruments-by-region.yaml").data
         return {name: tuple(rules) for name, rules in data["regions"].items()}, tuple(data.get("any") or ())
 
-    def _load_override_reasons(self) -> tuple[Code, ...]:
-        data = self._yaml("codesystems", "override-reasons.json").data  # JSON is YAML
-        return tuple(Code(data["url"], concept["code"], concept["display"]) for concept in data["concept"])
+    def _load_override_reasons(self) -> tuple[OverrideReason, ...]:
+        return read_override_reasons(self._yaml("codesystems", "override-reasons.json").data)  # JSON is YAML
 
     def _load_lines_of_business(self) -> dict[str, str]:
         codes = self.valueset("coverage-lines-of-business").codes
