@@ -33,9 +33,8 @@ class Signed:
     @property
     def assessment(self) -> Json:
         """What the order came out as; empty where the request was refused."""
-        found = self.body.get("extension", {}).get("example.therapy-cds.assessments", [{}])
-        first: Json = found[0]
-        return first
+        is_assessed = "example.therapy-cds.assessments" in self.body.get("extension", {})
+        return calls.assessment(self.body) if is_assessed else {}
 
     @property
     def outcome(self) -> str:
