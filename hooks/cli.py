@@ -29,6 +29,7 @@ from hooks.sandbox.faults import choose
 from hooks.sandbox.fhir_server import load as load_example
 from hooks.sandbox.fhir_server import wait_for
 from hooks.sandbox.http import FhirServer, Json
+from hooks.sandbox.identity import read_identity
 from hooks.sandbox.show import console_for
 from hooks.sandbox.signing import orders_to_sign
 from hooks.sandbox.signing import sign as sign_orders
@@ -36,6 +37,7 @@ from hooks.settings import Settings
 
 P = ParamSpec("P")
 Port = click.IntRange(0, 65535)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def _said_plainly(command: Callable[P, None]) -> Callable[P, None]:
@@ -175,15 +177,20 @@ def demo(once: bool, port_page: int, port_service: int, port_fhir: int, faults: 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A draft order, or a Bundle with draft orders; the example patient's own by default.",
 )
+@click.option("--client-key", "key", type=_FILE, help="A private key in PEM: the calls are signed with it.")
+@click.option("--client-iss", "iss", default="", help="The issuer that signed calls name.")
 @click.option("--json", "as_json", is_flag=True, help="Print the response instead of the cards.")
 @_said_plainly
-def sign(service: str, fhir: str, patient: str, order: Path | None, as_json: bool) -> None:
+def sign(service: str, fhir: str, patient: str, order: Path | None, key: Path | None, iss: str, as_json: bool) -> None:
     """Sign an order as an EHR would: discovery, prefetch, order-sign; print the cards."""
     patient_id = patient.removeprefix("Patient/")
+    if (key is None) != (iss == ""):
+        raise InputError("a signed call needs both --client-key FILE and --client-iss ISS")
+    identity = read_identity(key, iss) if key else None
     server = FhirServer(fhir)
     drafts = _drafts(order, patient_id)
     server.read(f"Patient/{patient_id}")
-    exchanges = sign_orders(service, server, patient_id, drafts)
+    exchanges = sign_orders(service, server, patient_id, drafts, identity=identity)
     if as_json:
         answers = [exchange.response for exchange in exchanges]
         click.echo(json.dumps(answers[0] if len(answers) == 1 else answers, indent=2, ensure_ascii=False))
@@ -205,6 +212,14 @@ def _drafts(order: Path | None, patient_id: str) -> list[Json]:
     if not drafts:
         raise InputError(f"no example order for patient {patient_id}; give one with --order FILE")
     return drafts
+
+
+@main.command()
+@click.argument("key", type=_FILE)
+@_said_plainly
+def jwks(key: Path) -> None:
+    """Print the public half of a private KEY (PEM) as a JWKS, to register a client with (docs/clients.md)."""
+    click.echo(json.dumps({"keys": [read_identity(key, "").jwk]}, indent=2))
 
 
 @main.command()

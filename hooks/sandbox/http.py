@@ -24,13 +24,15 @@ class Answer(NamedTuple):
     seconds: float
 
 
-def ask(method: str, url: str, body: Json | None = None, kind: str = "application/json") -> Answer:
-    """Send one request and read the JSON that comes back.
+def ask(method: str, url: str, body: Json | None = None, kind: str = "application/json", token: str = "") -> Answer:
+    """Send one request, with a bearer token where one is given, and read the JSON that comes back.
 
     Raises:
         SandboxError: nobody answers there, or not in time.
     """
     headers = {"Accept": kind} if body is None else {"Accept": kind, "Content-Type": kind}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     try:
         with session_for(url) as session:
             timeout = (CONNECT_SECONDS, ANSWER_SECONDS)

@@ -19,6 +19,7 @@ from hooks.sandbox.ehr import (
 )
 from hooks.sandbox.errors import InputError, RefusalError, SandboxError
 from hooks.sandbox.http import Answer, FhirServer, ask, outcome_text
+from hooks.sandbox.identity import Identity
 
 Json = dict[str, Any]
 # From the request of a well-behaved EHR, and the service's prefetch templates, to the request that is posted.
@@ -80,14 +81,15 @@ class Exchange:
         return assessments_of(self.response)
 
 
-def discover(service_url: str, hook: str = "order-sign") -> list[Service]:
-    """List the services that answer a hook.
+def discover(service_url: str, hook: str = "order-sign", identity: Identity | None = None) -> list[Service]:
+    """List the services that answer a hook; the call is signed where there is an identity.
 
     Raises:
         InputError: there is no such service at that URL.
         RefusalError: discovery was refused.
     """
-    answer = ask("GET", f"{service_url.rstrip('/')}/cds-services")
+    url = f"{service_url.rstrip('/')}/cds-services"
+    answer = ask("GET", url, token=identity.token(url) if identity else "")
     if answer.status != HTTP_OK:
         raise RefusalError(answer.status, outcome_text(answer.body), f"discovery at {service_url}")
     listed = answer.body.get("services") if isinstance(answer.body, dict) else None
@@ -128,7 +130,12 @@ def as_built(request: Json, templates: dict[str, str]) -> Json:
 
 
 def sign(
-    service_url: str, fhir: FhirServer, patient_id: str, drafts: Sequence[Json], change: Change = as_built
+    service_url: str,
+    fhir: FhirServer,
+    patient_id: str,
+    drafts: Sequence[Json],
+    change: Change = as_built,
+    identity: Identity | None = None,
 ) -> list[Exchange]:
     """Sign draft orders: ask each order-sign service what it thinks of them.
 
@@ -138,6 +145,7 @@ def sign(
         patient_id: whose orders these are.
         drafts: the draft orders.
         change: what an EHR that misbehaves makes of the request.
+        identity: who signs the calls; they carry no token without one.
 
     Raises:
         SandboxError: a server cannot be reached, or discovery fails. That a service refuses the request
@@ -145,11 +153,11 @@ def sign(
     """
     context = context_of(patient_id, drafts)
     exchanges = []
-    for service in discover(service_url):
+    for service in discover(service_url, identity=identity):
         prefetch, left_out = prefetch_for(service, fhir, context)
         request = change(sign_request(fhir.base, context, prefetch), service.prefetch)
         url = f"{service_url.rstrip('/')}/cds-services/{service.id}"
-        answer = ask("POST", url, request)
+        answer = ask("POST", url, request, token=identity.token(url) if identity else "")
         exchanges.append(Exchange(service.id, url, request, answer.status, answer.body, answer.seconds, left_out))
     return exchanges
 
