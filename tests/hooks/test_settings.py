@@ -53,6 +53,19 @@ def test_each_setting_is_read_when_it_is_set(tmp_path: Path) -> None:
     )
 
 
+def test_a_payer_is_read_when_one_runs_the_service() -> None:
+    settings = read(ROLE="payer", PAYER_NAME="A Plan", PAYER_IDENTIFIERS="a, b", PAYER_CONTACT="+1 555 010 0100")
+    assert settings == Settings(
+        role="payer", payer_name="A Plan", payer_identifiers=("a", "b"), payer_contact=("+1 555 010 0100",)
+    )
+    assert settings.is_payer
+
+
+def test_a_payer_is_refused_when_it_has_no_name() -> None:
+    with pytest.raises(SettingsError, match=f"{PREFIX}PAYER_NAME"):
+        read(ROLE="payer")
+
+
 def test_a_setting_is_as_good_as_unset_when_it_is_empty() -> None:
     assert read(BASE_URL=" ", FHIR_SERVERS="") == Settings()
 
@@ -82,6 +95,7 @@ def test_a_setting_is_as_good_as_unset_when_it_is_empty() -> None:
         ("PRIVATE_FHIR_SERVERS", "https://fhir.hospital.example:many/r4"),
         ("BACKEND_CLIENTS", "/no/such/file.yaml"),
         ("CLIENTS", "/no/such/file.yaml"),
+        ("ROLE", "patient"),
     ],
 )
 def test_it_refuses_to_start_and_names_the_variable_when_a_setting_is_wrong(name: str, value: str) -> None:

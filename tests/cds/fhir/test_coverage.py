@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
-from cds.fhir.coverage import choose_coverage, read_coverages, unresolved_payers
+from cds.fhir.coverage import CANCELLED, choose_coverage, read_coverages, standing_of, unresolved_payers
 from cds.fhir.record import start_reading
-from cds.model import Coverage
+from cds.model import Coverage, Standing
 from tests.cds.build import ACT, PATIENT, Json, concept, coverage, entries, period, terms
 
 DAY = date(2025, 3, 10)
@@ -152,3 +152,35 @@ def test_none_is_chosen_when_several_are_active_and_none_is_primary() -> None:
 
 def test_one_is_chosen_when_two_say_the_same() -> None:
     assert choose(coverage(), coverage(id="b"))[0] is not None
+
+
+# --------------------------------------------------------------------------------------------------- standing
+
+OLD = coverage(id="old", period=period("2023-01-01", "2023-12-31"))
+OLDER = coverage(id="older", period=period("2022-01-01", "2022-12-31"))
+OTHER = coverage("another-plan", id="other")
+
+
+@pytest.mark.parametrize(
+    ("sent", "standing", "lapsed"),
+    [
+        ([coverage()], Standing.IN_FORCE, None),
+        ([coverage(), OLD], Standing.IN_FORCE, None),
+        ([coverage(), OTHER], Standing.SEVERAL, None),
+        ([coverage(), OTHER, OLD], Standing.SEVERAL, None),
+        ([], Standing.NONE, None),
+        ([OLD], Standing.LAPSED, "Coverage/old"),
+        ([OLDER, OLD], Standing.LAPSED, "Coverage/old"),
+        ([OLD, OLDER], Standing.LAPSED, "Coverage/old"),
+        ([coverage(status="cancelled")], Standing.LAPSED, "Coverage/c"),
+        ([coverage(status="entered-in-error")], Standing.NONE, None),
+        ([coverage(status="cancelled", beneficiary={"reference": "Patient/other"})], Standing.NONE, None),
+    ],
+)
+def test_it_is_told_how_the_coverage_stands_when_a_day_is_asked_for(
+    sent: list[Json], standing: Standing, lapsed: str | None
+) -> None:
+    reading, _ = start_reading(terms(), PATIENT, ())
+    cancelled = read_coverages(reading, entries(*sent), (), CANCELLED)
+    found, ended = standing_of(read(*sent), cancelled, DAY)
+    assert (found, ended.reference if ended else None) == (standing, lapsed)

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from cds.model import EvidenceState, Result
+from cds.model import EvidenceState, Result, Standing
 from cds.rules.assess import outcome_of
 from cds.rules.policy import AllOf, AnyOf, Criterion, Leaf, Not, OfCriterion, Test
 from tests.cds.build import (
     Json,
     assess,
     basics,
+    coverage,
     criterion,
     encounter,
+    patient,
+    period,
     policy_of,
     results,
     service_request,
@@ -22,6 +27,7 @@ MET = Leaf("service-ordered", {"set": "therapy-services"})
 NOT_MET = Leaf("service-ordered", {"set": "therapy-re-evaluations"})
 UNKNOWN = Leaf("goals-open", {})
 NOT_APPLICABLE = Leaf("services-listed", {"set": "sample-physical-therapy-code-list"})
+WITHIN = Leaf("within-authorization", {"days": "days"})
 FORMS = {"met": MET, "not-met": NOT_MET, "unknown": UNKNOWN, "not-applicable": NOT_APPLICABLE}
 
 
@@ -142,3 +148,54 @@ def test_a_gap_is_kept_for_the_reader_when_a_search_failed() -> None:
     assert [gap.key for gap in found.gaps] == ["goals"]
     assert found.technical
     assert all(c.result is not Result.MET for c in found.criteria if c.id == "goals-open")
+
+
+def authorization(name: str, start: str | None, end: str | None, **more: Any) -> Json:
+    days = {**({"start": start} if start else {}), **({"end": end} if end else {})}
+    return {
+        "resourceType": "ClaimResponse", "id": name, "status": "active", "use": "preauthorization",
+        "patient": {"reference": "Patient/p"}, "preAuthRef": f"AUTH-{name}", "preAuthPeriod": days,
+    } | more  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ([], None),
+        ([("a", "2025-03-10", "2025-03-10")], "AUTH-a"),
+        ([("a", "2025-01-01", None)], "AUTH-a"),
+        ([("a", "2025-03-11", "2025-04-01")], None),
+        ([("a", "2025-01-01", "2025-03-09")], None),
+        ([("a", None, "2025-04-01")], None),
+        ([("a", "2025-01-01", "2025-12-31"), ("b", "2025-02-01", "2025-12-31")], "AUTH-b"),
+        ([("b", "2025-02-01", "2025-12-31"), ("a", "2025-01-01", "2025-12-31")], "AUTH-b"),
+    ],
+)
+def test_the_authorization_in_force_is_kept_when_the_policy_asks_for_any(
+    held: list[tuple[str, str | None, str | None]], expected: str | None
+) -> None:
+    mine = policy_of(criterion(WITHIN), thresholds={"days": 90})
+    found = weigh(*(authorization(*each) for each in held), policy="tested", among=(mine,))
+    assert (found.authorization.number if found.authorization else None) == expected
+
+
+def test_no_authorization_is_kept_when_the_policy_asks_for_none() -> None:
+    held = authorization("a", "2025-01-01", "2025-12-31")
+    assert weigh(held, policy="tested", among=(policy_of(criterion(MET)),)).authorization is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "standing", "lapsed"),
+    [
+        ([coverage(period=period("2023-01-01", "2023-12-31"))], Standing.LAPSED, "Coverage/c"),
+        ([coverage(status="cancelled")], Standing.LAPSED, "Coverage/c"),
+        ([], Standing.NONE, None),
+        ([coverage(), coverage("another-plan", id="other")], Standing.SEVERAL, None),
+    ],
+)
+def test_it_is_kept_how_the_coverage_stands_when_there_is_none_in_force(
+    sent: list[Json], standing: Standing, lapsed: str | None
+) -> None:
+    found = assess(patient(), *sent, service_request(quantityQuantity=visits(2)))
+    assert (found.outcome.value, found.coverage, found.standing) == ("no-policy", None, standing)
+    assert (found.lapsed.reference if found.lapsed else None) == lapsed

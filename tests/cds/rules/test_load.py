@@ -8,7 +8,7 @@ import pytest
 
 from cds.errors import PolicyError
 from cds.rules.load import load_policies, load_policy, packaged_policies, policy_files
-from cds.rules.policy import AllOf, Leaf, OfCriterion
+from cds.rules.policy import AllOf, Leaf, OfCriterion, Stance
 from tests.cds.build import terms
 
 BAD = Path(__file__).parent / "bad_policies"
@@ -43,13 +43,17 @@ MISTAKES = {
     "no-cite-date": (46, "cite", "'checked_on' is a required property", "docs/policies.md"),
     "no-criteria": (28, "criteria", "non-empty", "docs/policies.md"),
     "not-yaml": (31, "", "not YAML", "Check indentation"),
+    "purpose-without-document": (48, "coverage.criteria-met", "'doc-needed' is a dependency", "docs/policies.md"),
     "refers-to-itself": (40, "criteria[1].test", "'nothing-against-it' refers to itself", "circle"),
     "required-in-words": (31, "criteria[0].required", "'perhaps' is not of type 'boolean'", "docs/policies.md"),
+    "stance-for-no-authorization": (48, "coverage.criteria-met.doc-purpose[0]", "'withpa'", "docs/policies.md"),
+    "stance-not-covered": (48, "coverage.criteria-not-met.covered", "'not-covered'", "covered, conditional"),
     "tab": (18, "", "not YAML", "Check indentation"),
     "test-of-two-forms": (33, "criteria[0].test", "'any-of' was unexpected", "Its parameters: none"),
     "test-without-kind": (33, "criteria[0].test", "no test", "kind, all-of, any-of, not, criterion"),
     "two-documents": (10, "", "another document", "Check indentation"),
     "uncited-threshold": (26, "thresholds.most-visits.values[0]", "'cite' is a required property", "docs/policies.md"),
+    "uncited-stance": (47, "coverage", "'cite' is a required property", "docs/policies.md"),
     "unknown-anchor": (46, "", "undefined alias", "Check indentation"),
     "unknown-criterion": (40, "criteria[1].test", "no criterion 'within-reason'", "within-limit, nothing-against-it"),
     "unknown-gap": (14, "episode.gap", "the threshold 'long-gap'", "in days"),
@@ -156,3 +160,13 @@ def test_it_is_said_when_there_is_no_such_folder(tmp_path: Path) -> None:
 
 def test_every_packaged_policy_loads_when_the_package_is_whole() -> None:
     assert "hip-pain-extended-therapy" in {policy.id for policy in load_policies([packaged_policies()], terms())}
+
+
+def test_what_a_payer_says_is_read_when_a_policy_has_it() -> None:
+    loaded = {policy.id: policy for policy in load_policies([packaged_policies()], terms())}
+    sample = loaded["sample-prior-authorization-97110"]
+    assert sample.stances["criteria-met"] == Stance("covered", "auth-needed", ("clinical",), ("withpa",))
+    assert sample.stances["criteria-not-met"].info_needed == ("OTH",)
+    assert sample.stances_cite is not None
+    assert sample.stances_cite.verified
+    assert loaded["hip-pain-extended-therapy"].stances == {}
