@@ -31,11 +31,11 @@ _RESET = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked. A form makes it a POST. The repr holds neither the address nor the headers."""
+    """What is asked. A body makes it a POST. The repr holds neither the address nor the headers."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    form: str | None = field(default=None, repr=False)
+    body: str | bytes | None = field(default=None, repr=False)
 
 
 def ask(session: requests.Session, request: Request, deadline: Deadline, breaker: Breaker) -> bytes:
@@ -67,9 +67,9 @@ def _send(session: requests.Session, request: Request, deadline: Deadline) -> by
     given = deadline.left
     try:
         response = session.request(
-            "GET" if request.form is None else "POST",
+            "GET" if request.body is None else "POST",
             request.url,
-            data=request.form,
+            data=request.body,
             headers=dict(request.headers),
             timeout=(min(CONNECT_SECONDS, given), given),
             allow_redirects=False,
@@ -124,19 +124,27 @@ def _check_status(response: requests.Response) -> None:
     status = response.status_code
     if status == 200:
         return
+    failure = failure_of(status)
+    pause = retry_after(response.headers.get("Retry-After", ""))
+    if status in (502, 504) or (status in (429, 503) and pause is not None):
+        tries = 2 if status in (502, 504) else 3
+        raise Again(failure.state, failure.reason, status=status, down=failure.down).but(tries, pause)
+    raise failure
+
+
+def failure_of(status: int) -> Failed:
+    """What an answer of a status other than 200 comes to, be it of one request or of an entry of a batch.
+
+    >>> failure_of(404).reason
+    'the FHIR server answered 404'
+    """
     if status in (401, 403):
-        raise Failed(EvidenceState.REFUSED, f"the FHIR server refused it ({status})", status=status)
+        return Failed(EvidenceState.REFUSED, f"the FHIR server refused it ({status})", status=status)
     if 300 <= status < 400:
         reason = f"the FHIR server sends elsewhere ({status}), and redirects are not followed"
-        raise Failed(EvidenceState.FAILED, reason, status=status)
-    reason = f"the FHIR server answered {status}"
+        return Failed(EvidenceState.FAILED, reason, status=status)
     is_down = status >= 500 and status != 501
-    pause = retry_after(response.headers.get("Retry-After", ""))
-    if status in (502, 504):
-        raise Again(EvidenceState.FAILED, reason, status=status, down=is_down).but(2, pause)
-    if status in (429, 503) and pause is not None:
-        raise Again(EvidenceState.FAILED, reason, status=status, down=is_down).but(3, pause)
-    raise Failed(EvidenceState.FAILED, reason, status=status, down=is_down)
+    return Failed(EvidenceState.FAILED, f"the FHIR server answered {status}", status=status, down=is_down)
 
 
 def retry_after(value: str) -> float | None:

@@ -6,6 +6,7 @@ The access token is sent to the server's own origin only, and is never part of a
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
@@ -13,13 +14,15 @@ from urllib.parse import quote, urlencode, urljoin
 
 import requests
 
+from cds.ehr.answers import answer_of, check_kind
 from cds.ehr.asking import Request, ask
+from cds.ehr.batch import UnusableBatch, batch_of, kind_of, read_batch
 from cds.ehr.failure import Deadline, Failed
 from cds.ehr.origins import origin
 from cds.ehr.reach import Reach
 from cds.ehr.server import FhirServer
 from cds.ehr.timed import TimedAdapter
-from cds.fhir.bundles import Answer, parse_answer
+from cds.fhir.bundles import Answer
 from cds.model import EvidenceState, Resource
 
 __all__ = ["Deadline", "Fetched", "FhirClient", "pooled_session"]
@@ -30,10 +33,11 @@ PAGE_SIZE = 200
 # Beyond this, proxies and servers begin to refuse an address; a search is then sent as a form.
 MAX_URL = 1800
 FORM = "application/x-www-form-urlencoded"
+JSON = "application/fhir+json"
 _SAFE = "/:?&=,$-_.~*"
 _NO_POST = (404, 405, 501)
-
-
+# These tell of a token or of a busy moment, not of what the server makes of a batch.
+_NO_VERDICT = (401, 403, 429)
 _NOT_OFFERED = frozenset((400, 404, 405, 410, 501))
 
 
@@ -92,21 +96,56 @@ class FhirClient:
         if self._server.is_listed:
             self._server.capability.refresh(pool)
 
-    def search(self, path: str, deadline: Deadline) -> Fetched:
-        """All pages of a search, or a read; what could not be had is said in the state and the reason."""
-        kind = path.split("?")[0].split("/")[0]
+    @property
+    def takes_batches(self) -> bool:
+        """Whether several searches may be sent as one."""
+        return self._server.takes_batches
+
+    def batch(self, paths: Sequence[str], deadline: Deadline) -> Mapping[str, Answer | Failed]:
+        """What searches and reads came to that were sent as one request: of a search, the first page.
+
+        A path is left out where its entry tells nothing, where the service's own access has to be used for it,
+        and where the batch came to nothing: `search` is for these.
+        """
+        paths = [path for path in paths if not (self._token and kind_of(path) in self._own)]
+        try:
+            body = batch_of([_sized(path) for path in paths])
+            parts = read_batch(self._send(self._batch_token(deadline), self.base, deadline, body, JSON), paths)
+        except (Failed, UnusableBatch) as problem:
+            log.info("a batch of %d searches came to nothing: %s", len(paths), problem)
+            if _is_verdict(problem):
+                self._server.pause_batches()
+            return {}
+        found = {path: part for path, part in zip(paths, parts, strict=True) if part is not None}
+        return {path: part for path, part in found.items() if not self._has_other_access(part)}
+
+    def _batch_token(self, deadline: Deadline) -> str | None:
+        backend = self._server.backend
+        return self._token or (backend.token(deadline) if backend else None)
+
+    def _has_other_access(self, part: Answer | Failed) -> bool:
+        """Whether a search was refused that the service may make in its own name."""
+        return self._server.backend is not None and isinstance(part, Failed) and part.status in (401, 403)
+
+    def search(self, path: str, deadline: Deadline, first: Answer | Failed | None = None) -> Fetched:
+        """All pages of a search, or a read; what could not be had is said in the state and the reason.
+
+        `first`: what a batch brought of it already.
+        """
+        kind = kind_of(path)
         resources: list[Resource] = []
         try:
-            return self._pages(path, deadline, resources)
+            if isinstance(first, Failed):
+                raise first
+            return self._pages(path, deadline, resources, first)
         except Failed as failure:
             log.info("%s could not be read: %s", kind, failure.reason)
             reason = f"{kind} could not be read: {failure.reason}"
             return Fetched(failure.state, tuple(resources), reason, absent=failure.status in _NOT_OFFERED)
 
-    def _pages(self, path: str, deadline: Deadline, resources: list[Resource]) -> Fetched:
-        kind = path.split("?")[0].split("/")[0]
-        size = f"&_count={PAGE_SIZE}" if "?" in path else ""
-        first = url = f"{self.base}/{quote(path, safe=_SAFE)}{size}"
+    def _pages(self, path: str, deadline: Deadline, resources: list[Resource], at_hand: Answer | None) -> Fetched:
+        kind = kind_of(path)
+        first = f"{self.base}/{_sized(path)}"
         following: str | None = first
         seen: set[str] = set()
         problems: tuple[str, ...] = ()
@@ -117,13 +156,13 @@ class FhirClient:
                 reason = "the pages of results go round in a circle" if url in seen else f"more than {MAX_PAGES} pages"
                 return Fetched(EvidenceState.CUT, tuple(resources), f"{kind} was cut short: {reason}")
             seen.add(url)
-            is_long = url is first and "?" in path and len(url) > MAX_URL and self._server.takes_posts
-            answer = self._post(kind, f"{path}{size}", url, deadline) if is_long else self._get(kind, url, deadline)
+            answer = at_hand if at_hand is not None and url is first else self._page(path, url, deadline)
             if answer.outcome:
                 raise Failed(EvidenceState.FAILED, f"the server reported {answer.outcome}")
             resources += answer.resources
             problems += answer.problems
             following = self._next(url, answer)
+        check_kind(kind, resources, is_read="?" not in path)
         if problems:
             return Fetched(EvidenceState.CUT, tuple(resources), f"{kind} is not whole: {problems[0]}")
         if answer.cut and len(seen) == 1:
@@ -142,8 +181,17 @@ class FhirClient:
             raise Failed(EvidenceState.CUT, "the next page lies on another server and was not asked for")
         return following
 
-    def _post(self, kind: str, path: str, url: str, deadline: Deadline) -> Answer:
+    def _page(self, path: str, url: str, deadline: Deadline) -> Answer:
+        """The page at an address: that of the search itself, or one that follows."""
+        kind, is_read = kind_of(path), "?" not in path
+        is_first = url == f"{self.base}/{_sized(path)}"
+        is_long = is_first and not is_read and len(url) > MAX_URL and self._server.takes_posts
+        body = self._post(kind, path, url, deadline) if is_long else self._get(kind, url, deadline)
+        return answer_of(body, is_read=is_read)
+
+    def _post(self, kind: str, path: str, url: str, deadline: Deadline) -> bytes:
         """A search whose address would be too long, as a form; as a GET where the server takes no such form."""
+        path = f"{path}&_count={PAGE_SIZE}"
         pairs = [pair.partition("=") for pair in path.partition("?")[2].split("&")]
         form = urlencode([(name, value) for name, _, value in pairs])
         try:
@@ -151,11 +199,11 @@ class FhirClient:
         except Failed as failure:
             if failure.status not in _NO_POST:
                 raise
-        answer = self._get(kind, url, deadline)
+        body = self._get(kind, url, deadline)
         self._server.takes_posts = False
-        return answer
+        return body
 
-    def _get(self, kind: str, url: str, deadline: Deadline, form: str | None = None) -> Answer:
+    def _get(self, kind: str, url: str, deadline: Deadline, form: str | None = None) -> bytes:
         """One answer: with the caller's token, and with the service's own access for what that does not give."""
         backend = self._server.backend
         if backend is None:
@@ -182,19 +230,29 @@ class FhirClient:
         backend.forget(token)
         return self._ask(backend.token(deadline), url, deadline, form)
 
-    def _ask(self, token: str | None, url: str, deadline: Deadline, form: str | None) -> Answer:
-        headers = {"Accept": "application/fhir+json", "Accept-Encoding": "gzip", "Prefer": "handling=lenient"}
-        if form is not None:
-            headers["Content-Type"] = FORM
+    def _ask(self, token: str | None, url: str, deadline: Deadline, form: str | None) -> bytes:
+        return self._send(token, url, deadline, form, FORM)
+
+    def _send(self, token: str | None, url: str, deadline: Deadline, body: str | bytes | None, media: str) -> bytes:
+        headers = {"Accept": JSON, "Accept-Encoding": "gzip", "Prefer": "handling=lenient"}
+        if body is not None:
+            headers["Content-Type"] = media
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        return _parse(ask(self._session, Request(url, headers, form), deadline, self._server.breaker))
+        return ask(self._session, Request(url, headers, body), deadline, self._server.breaker)
 
 
-def _parse(body: bytes) -> Answer:
-    try:
-        return parse_answer(body)
-    except ValueError as problem:
-        raise Failed(EvidenceState.FAILED, f"the FHIR server's answer cannot be read: {problem}") from None
-    except RecursionError:
-        raise Failed(EvidenceState.FAILED, "the FHIR server's answer is nested too deeply") from None
+def _sized(path: str) -> str:
+    """A search or a read as it is asked for, relative to the base.
+
+    >>> _sized("Encounter?patient=f 0"), _sized("Patient/f000")
+    ('Encounter?patient=f%200&_count=200', 'Patient/f000')
+    """
+    return quote(path, safe=_SAFE) + (f"&_count={PAGE_SIZE}" if "?" in path else "")
+
+
+def _is_verdict(problem: Failed | UnusableBatch) -> bool:
+    """Whether what became of a batch tells how the next would fare: not where the server was just not reached."""
+    if isinstance(problem, UnusableBatch) or problem.state is EvidenceState.LATE:
+        return True
+    return problem.status not in (0, *_NO_VERDICT) or problem.state is EvidenceState.CUT

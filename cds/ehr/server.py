@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -13,6 +14,8 @@ from cds.ehr.breaker import Breaker
 from cds.ehr.capability import Capability
 
 MAX_UNLISTED = 32
+# A server that refused or spoilt a batch gets no other for so long.
+BATCH_PAUSE_SECONDS = 600.0
 
 
 class FhirServer:
@@ -26,9 +29,15 @@ class FhirServer:
         tell: Callable[[str], None] = lambda _: None,
         *,
         is_listed: bool = False,
+        batch: bool = False,
     ) -> None:
-        """`tell` is called with each new state of the breaker. What it offers is learnt of listed servers only."""
+        """`tell` is called with each new state of the breaker. What it offers is learnt of listed servers only.
+
+        `batch`: whether searches may be sent as a batch where the server offers that.
+        """
         self.is_listed = is_listed
+        self._batch = batch
+        self._no_batch_until = 0.0
         self.base = base.rstrip("/")
         self.breaker = Breaker(self.base, tell)
         self.capability = Capability(session, self.base, self.breaker)
@@ -40,6 +49,15 @@ class FhirServer:
         """The base only."""
         return f"FhirServer({self.base})"
 
+    @property
+    def takes_batches(self) -> bool:
+        """Whether to send a batch now: it is wanted, the server offers it, and has not spoilt one lately."""
+        return self._batch and self.capability.offer.batch and time.monotonic() >= self._no_batch_until
+
+    def pause_batches(self) -> None:
+        """No batches for a while: what they would bring is searched one by one."""
+        self._no_batch_until = time.monotonic() + BATCH_PAUSE_SECONDS
+
 
 class FhirServers:
     """The servers that are listed, and in development the last few on this machine that calls named."""
@@ -50,9 +68,12 @@ class FhirServers:
         listed: Iterable[str] = (),
         backends: Iterable[BackendClient] = (),
         tell: Callable[[str, str], None] = lambda _server, _state: None,
+        *,
+        batch: bool = False,
     ) -> None:
-        """`tell` is called with a listed server and each new state of its breaker."""
+        """`tell` is called with a listed server and each new state of its breaker; `batch`: see FhirServer."""
         self._session = session
+        self._batch = batch
         self._tell = tell
         clients = {client.server: client for client in backends}
         self._listed = {base: self._make(base, clients.get(base)) for base in listed}
@@ -60,7 +81,10 @@ class FhirServers:
         self._lock = threading.Lock()
 
     def _make(self, base: str, backend: BackendClient | None) -> FhirServer:
-        return FhirServer(self._session, base, backend, lambda state: self._tell(base, state), is_listed=True)
+        def tell(state: str) -> None:
+            self._tell(base, state)
+
+        return FhirServer(self._session, base, backend, tell, is_listed=True, batch=self._batch)
 
     def at(self, base: str) -> FhirServer:
         """The server at this base URL. Whether it may be asked is not decided here."""

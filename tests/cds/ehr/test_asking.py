@@ -138,7 +138,7 @@ def test_the_pause_is_read_when_it_is_one(header: str, seconds: float | None) ->
 
 # ------------------------------------------------------------------------------------------------ long searches
 
-LONG = "Observation?patient=f000&code=" + ",".join(f"{number}-7" for number in range(10_000, 10_300))
+LONG = "Encounter?patient=f000&type=" + ",".join(f"{number}-7" for number in range(10_000, 10_300))
 
 
 def test_a_search_is_sent_as_a_form_when_its_address_would_be_too_long(session: requests.Session) -> None:
@@ -146,10 +146,10 @@ def test_a_search_is_sent_as_a_form_when_its_address_would_be_too_long(session: 
         fetched = FhirClient(session, server.base, TOKEN).search(LONG, Deadline.after(5))
         (seen,) = server.seen
     assert fetched.state is EvidenceState.FETCHED
-    assert (seen.method, seen.path) == ("POST", "/fhir/Observation/_search")
+    assert (seen.method, seen.path) == ("POST", "/fhir/Encounter/_search")
     assert seen.headers["Content-Type"] == "application/x-www-form-urlencoded"
     assert seen.headers["Authorization"] == f"Bearer {TOKEN}"
-    assert seen.body.startswith("patient=f000&code=10000-7%2C10001-7")
+    assert seen.body.startswith("patient=f000&type=10000-7%2C10001-7")
     assert seen.body.endswith("&_count=200")
 
 

@@ -205,7 +205,7 @@ def test_one_search_is_told_as_failed_when_the_client_has_a_fault(
     pool: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Faulty(FhirClient):
-        def search(self, path: str, deadline: Deadline) -> Any:
+        def search(self, path: str, deadline: Deadline, first: object = None) -> Any:
             raise KeyError(TOKEN)
 
     with pooled_session(1) as session:
