@@ -24,7 +24,7 @@ from hooks import errors, metrics
 from hooks.auth import Authenticator, only_known_callers
 from hooks.body import Drain
 from hooks.clients import read_clients, tell_leniencies
-from hooks.routes import discovery, fhir, health, services
+from hooks.routes import discovery, feedback, fhir, health, services
 from hooks.seen_tokens import SeenInDatabase, SeenTokens
 from hooks.settings import Settings
 
@@ -87,6 +87,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.before_request(only_known_callers)
     app.register_blueprint(discovery.blueprint)
     app.register_blueprint(services.blueprint)
+    app.register_blueprint(feedback.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(fhir.blueprint)
     app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]

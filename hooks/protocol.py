@@ -85,7 +85,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
     checked: Json = {name: value for name, value in envelope.items() if value is not None or name == "context"}
     if prefetch is not None:
         checked["prefetch"] = {key: _stand_in(raw) for key, raw in prefetch.items()}
-    _check(checked, "hook-request")
+    check(checked, "hook-request")
     said = checked["hook"]
     if said != hook and said not in SPEAKS_FOR.get(hook, ()):
         raise MalformedRequest(
@@ -93,7 +93,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
             where="hook",
             remedy="GET /cds-services lists which service answers which hook",
         )
-    _check(checked["context"], said, prefix="context")
+    check(checked["context"], said, prefix="context")
     authorization = checked.get("fhirAuthorization") or {}
     if authorization and not checked.get("fhirServer"):
         raise MalformedRequest(
@@ -178,8 +178,11 @@ def _quick(name: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(schema(name))
 
 
-def _check(data: object, name: str, prefix: str = "") -> None:
-    """Validate quickly; only when that fails, find out where and why."""
+def check(data: object, name: str, prefix: str = "") -> None:
+    """MalformedRequest where data breaks a schema of `hooks/schemas/`; only then it is found out where and why.
+
+    `prefix` is where the data stands in the body. No value is told: it may be the patient's.
+    """
     if _quick(name).is_valid(data):
         return
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema(name)).iter_errors(data))
@@ -206,6 +209,10 @@ def _tell(error: jsonschema.ValidationError) -> str:
             return "it is empty"
         case "type":
             return f"it must be {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
+        case "enum":
+            return f"it must be {' or '.join(map(repr, wanted))}"
+        case "maxLength" | "maxItems":
+            return f"it is longer than {wanted}"
         case "const":
             return f"it must be '{wanted}'"
         case _:
