@@ -33,6 +33,7 @@ KNOWN = (
     "CLIENTS",
     "PRIVATE_FHIR_SERVERS",
     "BACKEND_CLIENTS",
+    "BATCH",
     "ROLE",
     "PAYER_NAME",
     "PAYER_IDENTIFIERS",
@@ -56,6 +57,7 @@ class Settings:
     trusted_networks: tuple[Network, ...] = ()
     private_fhir_servers: tuple[str, ...] = ()
     backend_clients: Path | None = None
+    batch: str = "never"
     clients: Path | None = None
     role: str = PROVIDER
     payer_name: str = ""
@@ -86,6 +88,7 @@ class Settings:
             trusted_networks=tuple(map(_network, _list(given, "TRUSTED_NETWORKS"))),
             private_fhir_servers=tuple(url.rstrip("/") for url in _list(given, "PRIVATE_FHIR_SERVERS")),
             backend_clients=Path(given["BACKEND_CLIENTS"]) if "BACKEND_CLIENTS" in given else None,
+            batch=given.get("BATCH", cls.batch),
             clients=Path(given["CLIENTS"]) if "CLIENTS" in given else None,
             role=given.get("ROLE", cls.role),
             payer_name=given.get("PAYER_NAME", ""),
@@ -119,6 +122,8 @@ class Settings:
         """Refuse unsafe settings."""
         if self.mode not in ("development", "production"):
             raise _refuse("MODE", f"is '{self.mode}'", "It is 'development' or 'production'")
+        if self.batch not in ("never", "auto"):
+            raise _refuse("BATCH", f"is '{self.batch}'", "It is 'never' or 'auto'")
         if self.role not in ROLES:
             raise _refuse("ROLE", f"is '{self.role}'", "It is 'provider' or 'payer'")
         if self.is_payer and not self.payer_name:
