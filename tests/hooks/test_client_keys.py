@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import jwt
 import pytest
 import requests
 
@@ -62,6 +63,8 @@ def test_a_key_is_for_its_own_algorithms_only_when_it_is_read(key: dict[str, Any
         jwk(rsa_key(), "a", e=7),
         jwk(rsa_key(), "a") | {"kid": 7},
         jwk(rsa_key(), "a", d="AQAB"),
+        jwt.algorithms.RSAAlgorithm.to_jwk(rsa_key(), as_dict=True) | {"kid": "a", "key_ops": ["verify"]},
+        jwt.algorithms.ECAlgorithm.to_jwk(ec_key(), as_dict=True) | {"kid": "a"},
         jwk(ec_key(), "a", x="AQAB"),
         jwk(ec_key(), "a", crv="P-256"),
         jwk(ec_key(), "a", crv="none"),
@@ -124,8 +127,8 @@ def silent(handler: Handler) -> None:
         (replying(b"\xff\xfe"), "it is no JSON"),
         (replying({"keys": []}), "no public RSA or EC key"),
         (replying(GOOD | {"more": "x" * MAX_BYTES}), "larger than 256 KiB"),
-        (dripping, "Time|in time|ConnectionError"),
-        (silent, "Time|in time"),
+        (dripping, "could not be read"),
+        (silent, "ReadTimeout"),
     ],
 )
 def test_no_keys_come_when_their_address_misbehaves(
