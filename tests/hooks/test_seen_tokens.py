@@ -14,6 +14,7 @@ from sqlalchemy import Engine, func, select, text
 from cds.errors import TechnicalError
 from cds.ledger.database import engine_of, migrate, writing
 from cds.ledger.tables import seen_tokens
+from hooks.sandbox.processes import free_port
 from hooks.seen_tokens import CLEAN_SECONDS, SeenHere, SeenInDatabase, SeenTokens
 
 NOW = 1_800_000_000
@@ -108,3 +109,9 @@ def test_nobody_is_let_in_when_the_database_is_away(engine: Engine, caplog: pyte
         SeenInDatabase(engine).first_time(ISS, "token-id-4711", 2**40)
     assert caught.value.remedy
     assert "4711" not in caplog.text + str(caught.value)
+
+
+def test_nobody_is_let_in_when_nobody_answers_for_the_database() -> None:
+    away = SeenInDatabase(engine_of(f"postgresql://service@127.0.0.1:{free_port()}/ledger"))
+    with pytest.raises(TechnicalError):
+        away.first_time(ISS, "a", 2**40)
