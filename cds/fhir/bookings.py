@@ -122,13 +122,13 @@ def read_encounter(
     """An Encounter that is therapy of this patient; None for any other.
 
     Whether it is therapy is told as everywhere, by `read_visits`: it is read as if it were still planned, since
-    one in progress does not count as a visit yet. `conditions` are body sites by reference; a begun encounter
-    without a readable day is of `today`.
+    one in progress does not count as a visit yet. Its day is the one on which it began, `today` where it does not say.
+    `conditions` are body sites by reference.
     """
     sent: dict[str, Any] = json.loads(bytes(resource.payload))
     period = sent.get("period") or sent.get("actualPeriod")
-    start = period.get("start") if isinstance(period, dict) else None
-    planned = sent | {"status": "planned", "period": {"start": start or today.isoformat()}}
+    start = (period.get("start") if isinstance(period, dict) else None) or today.isoformat()
+    planned = sent | {"status": "planned", "period": {"start": start, "end": start}}
     reading = Reading(terms, patient, zone=zone)
     as_planned = replace(resource, payload=json.dumps(planned).encode())
     _, booked = read_visits(reading, {"Encounter": [as_planned], "Procedure": list(procedures)}, conditions)
