@@ -64,7 +64,9 @@ class Breaker:
         try:
             yield
         except Failed as failure:
-            self._report(answered=not failure.down)
+            # What never was sent, or had hardly time, tells nothing of the server.
+            if failure.down or failure.answered:
+                self._report(answered=not failure.down)
             raise
         else:
             self._report(answered=True)

@@ -36,6 +36,11 @@ class Failed(Exception):
         self.status = status
         self.down = down
 
+    @property
+    def answered(self) -> bool:
+        """Whether it was the server that said so: by its status, or by more than is taken."""
+        return bool(self.status) or self.state is EvidenceState.CUT
+
 
 class Again(Failed):
     """A failure after which the same request may be made again: `tries` in all, `pause` seconds later if it says so."""

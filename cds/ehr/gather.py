@@ -12,10 +12,12 @@ from cds.ehr.client import Deadline, FhirClient
 from cds.ehr.failure import Failed
 from cds.fhir.bundles import Answer, parse_answer
 from cds.fhir.queries import INDISPENSABLE, read_of, search_of
-from cds.model import Evidence, EvidenceState, Fact, Query, Resource
+from cds.model import Evidence, EvidenceState, Query, Resource
 
 log = logging.getLogger(__name__)
 _PATIENTS = re.compile(rb'"(?:[^"\s]*/)?Patient/([A-Za-z0-9.-]{1,64})(?:/_history/[^"]*)?"')
+# `Organization/1`, and nothing that leads out of the server's base or turns a read into a search.
+_READABLE = re.compile(r"[A-Z][A-Za-z]+/(?!\.\.?(?:/|$))[A-Za-z0-9.-]{1,64}(?:/_history/[A-Za-z0-9-]{1,64})?")
 NO_SERVER = "the EHR did not send it and gave no access to its FHIR server"
 
 
@@ -65,7 +67,9 @@ class EhrSource:
         """Single resources: from the prefetch key `organizations` where it was sent, else by read."""
         held = self._organizations()
         queries = [read_of(ref) for ref in references if ref not in held]
-        fetched = self._fetch(queries) if self._client else {}
+        lost = {query.key: _leads_nowhere(query) for query in queries if not _READABLE.fullmatch(query.path)}
+        fetched = self._fetch([query for query in queries if query.key not in lost]) if self._client else {}
+        fetched |= lost
         found = [Evidence(read_of(ref), EvidenceState.SUPPLIED, (held[ref],)) for ref in references if ref in held]
         rest = [fetched.get(q.key, Evidence(q, EvidenceState.NOT_ASKED, reason=self._no_client)) for q in queries]
         return (*found, *rest)
@@ -74,7 +78,8 @@ class EhrSource:
         if (raw := self._prefetch.get("organizations")) is None:
             return {}
         try:
-            return {resource.reference: resource for resource in parse_answer(raw).resources}
+            found = parse_answer(raw).resources
+            return {name: resource for resource in found for name in (resource.reference, resource.url) if name}
         except (ValueError, RecursionError):
             return {}
 
@@ -198,6 +203,12 @@ def _not_offered(supplied: Evidence) -> Evidence:
     kind = supplied.query.resource
     reason = f"{kind}: the EHR did not send it, and its FHIR server does not offer {kind}"
     return Evidence(supplied.query, EvidenceState.NOT_ASKED, reason=reason)
+
+
+def _leads_nowhere(query: Query) -> Evidence:
+    """A reference under which no server can be asked: `urn:uuid:…` of a resource that was not sent with it."""
+    kind = "Organization" if query.resource.startswith("urn:") else query.resource
+    return Evidence(query, EvidenceState.FAILED, reason=f"{kind} could not be read: the reference to it leads nowhere")
 
 
 def _better(supplied: Evidence, fetched: Evidence | None) -> Evidence:

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+# Public by their numbers for `ipaddress`: IANA's own block with a cloud's metadata in it, other ways to write an
+# IPv4 address (RFC 8215, RFC 4291 2.5.5.1, RFC 2765), and site-local addresses (RFC 3879).
+_NOT_PUBLIC = tuple(
+    map(ip_network, ("192.0.0.0/24", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96", "fec0::/10")),
+)
 # Public by its number, but answered by the host of a virtual machine (Azure's wire server).
 _METADATA = frozenset((IPv4Address("168.63.129.16"),))
 _PORTS = {"http": 80, "https": 443}
@@ -46,6 +51,8 @@ class Reach:
             return False
         if found.is_loopback:
             return self.loopback
+        if any(found in network for network in _NOT_PUBLIC):
+            return False
         return found.is_global and not found.is_multicast and found not in _METADATA
 
 

@@ -134,6 +134,31 @@ def test_it_stays_open_when_the_trial_fails(session: requests.Session) -> None:
     assert told == ["closed", "open", "half-open", "open"]
 
 
+def test_it_stays_open_when_the_trial_has_hardly_time(session: requests.Session) -> None:
+    told: list[str] = []
+    healthy: list[bool] = []
+
+    def answer(handler: Handler) -> None:
+        (slow_first_byte(1) if healthy else replying({}, 500))(handler)
+
+    with misbehaving(answer) as running:
+        server = _opened(session, running.base, told)
+        healthy.append(True)
+        time.sleep(PAUSE)
+        assert search(session, server, 0.1).state is EvidenceState.LATE
+        assert told == ["closed", "open"], "that tells nothing, so that the next request is the trial"
+        assert search(session, server).state is EvidenceState.FETCHED
+    assert told == ["closed", "open", "half-open", "closed"]
+
+
+def test_the_count_goes_on_when_a_request_between_had_hardly_time(session: requests.Session) -> None:
+    with misbehaving(slow_first_byte(3)) as running:
+        server = FhirServer(session, running.base)
+        for seconds in (0.3, 0.05) * FAILURES:
+            search(session, server, seconds)
+        assert server.breaker.state == "open"
+
+
 def test_one_request_only_is_the_trial_when_many_come_at_once(session: requests.Session) -> None:
     with misbehaving(slow_first_byte(0)) as running:
         server = FhirServer(session, running.base)

@@ -201,6 +201,34 @@ def test_no_worker_stays_behind_when_the_deadline_has_passed(session: requests.S
     assert {each.state for each in evidence} == {EvidenceState.LATE}
 
 
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "urn:uuid:3fa9c01b",
+        "Organization/../../secret",
+        "Organization/1?_include=x",
+        "Organization/",
+        "Organization/a b",
+    ],
+)
+def test_nothing_is_asked_when_a_reference_is_not_one_of_the_server(
+    session: requests.Session, pool: ThreadPoolExecutor, reference: str
+) -> None:
+    with misbehaving(replying(searchset())) as server:
+        (evidence,) = source(pool, client=FhirClient(session, server.base, TOKEN)).read([reference])
+        assert server.seen == []
+    assert evidence.state is EvidenceState.FAILED
+    assert "leads nowhere" in evidence.reason
+    assert reference not in evidence.reason
+
+
+def test_an_organization_is_found_by_its_address_when_the_ehr_sent_it(pool: ThreadPoolExecutor) -> None:
+    url = "urn:uuid:3fa9c01b"
+    sent = {"resourceType": "Bundle", "entry": [{"fullUrl": url, "resource": {"resourceType": "Organization"}}]}
+    (evidence,) = source(pool, {"organizations": sent}).read([url])
+    assert (evidence.state, len(evidence.resources)) == (EvidenceState.SUPPLIED, 1)
+
+
 def test_one_search_is_told_as_failed_when_the_client_has_a_fault(
     pool: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
