@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cds.as_json import whole_assessment
@@ -19,6 +20,8 @@ from cds.service import Ports, assess_orders
 from cds.terminology import Terminology
 
 Json = dict[str, Any]
+# Many calls rest on the same policies and vocabularies.
+_restored = lru_cache(maxsize=4)(restored)
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def replay(ledger: Ledger, entry: Entry, terms: Terminology, policies: Sequence[
     content = ledger.content(content_of(body))
     basis = body["basis"]
     try:
-        then_terms, then_policies = restored(content[basis["policies"]], content[basis["vocabularies"]])
+        then_terms, then_policies = _restored(content[basis["policies"]], content[basis["vocabularies"]])
         assessments = assessed_again(body, content, then_terms, then_policies)
     except KeyError as missing:
         remedy = "therapy-cds replay --verify tells what else is gone"
