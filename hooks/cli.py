@@ -18,6 +18,7 @@ import click
 
 from cds.cli import all_policies, evaluate, policy
 from cds.errors import CdsError
+from cds.ledger_cli import replay_command, report_command
 from cds.model import Assessment
 from cds.terminology import packaged
 from hooks.cards import CardMaker
@@ -96,6 +97,8 @@ class _Group(click.Group):
 def main(ctx: click.Context) -> None:
     """Clinical decision support for therapy orders, by CDS Hooks."""
     ctx.obj = _cards_of  # `evaluate --json` prints the same cards as the hook returns
+    # Where the service keeps its ledger unless it is told otherwise, the commands look for it.
+    ctx.default_map = dict.fromkeys(("replay", "report"), {"database": Settings().ledger_url})
 
 
 def _cards_of(assessments: tuple[Assessment, ...], today: date) -> list[dict[str, Any]]:
@@ -239,6 +242,8 @@ def load(fhir: str, directory: Path | None, wait: float) -> None:
 
 main.add_command(evaluate)
 main.add_command(policy)
+main.add_command(replay_command)
+main.add_command(report_command)
 
 if __name__ == "__main__":
     main()
