@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from cds.ledger.database import engine_of
+from cds.ledger.ledger import Ledger
 from hooks.sandbox.demo import Stack, serving_page, start_service
 from hooks.sandbox.examples import Example, read_examples
 from hooks.sandbox.fhir_server import load, start_fhir_server
 from hooks.sandbox.http import FhirServer
 from hooks.sandbox.processes import free_port
+from tests.ledger.databases import Database, PostgresqlDatabase, SqliteDatabase
+from tests.ledger.postgresql import PostgreSQL, running_postgresql
 
 # The same examples at every run, so that a change is judged by what it changes. HYPOTHESIS_PROFILE=explore
 # looks for new ones.
@@ -30,6 +35,41 @@ def ledger_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("XDG_STATE_HOME", str(state))
         yield f"sqlite:///{state}/therapy-cds/ledger.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A real PostgreSQL, started when the first test needs it."""
+    with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """An empty database for one test, of each kind that a ledger may be in."""
+    if request.param == "sqlite":
+        return SqliteDatabase(tmp_path / "ledger.sqlite3")
+    return PostgresqlDatabase(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+def database_url(database: Database) -> str:
+    """Where that database is, as THERAPY_CDS_DATABASE_URL takes it."""
+    return database.url
+
+
+@pytest.fixture
+def open_ledger() -> Iterator[Callable[..., Ledger]]:
+    """Opens ledgers by URL, and closes them when the test is over."""
+    opened: list[Ledger] = []
+
+    def open_(url: str, **options: Any) -> Ledger:
+        opened.append(Ledger(engine_of(url), **options))
+        return opened[-1]
+
+    yield open_
+    for ledger in opened:
+        ledger.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -52,8 +52,9 @@ def basis_of(folders: Iterable[Traversable | Path], profiles: Traversable | Path
     return Basis(_content(policies), _content(files), code_version())
 
 
+@lru_cache(maxsize=4)
 def restored(policies: bytes, vocabularies: bytes) -> tuple[Terminology, tuple[Policy, ...]]:
-    """The vocabularies and policies of a basis, read as they were read on the day."""
+    """The vocabularies and policies of a basis, read as they were read on the day; the last few are remembered."""
     with TemporaryDirectory(prefix="therapy-cds-") as place:
         root = Path(place)
         _write(json.loads(vocabularies), root / "vocabularies")

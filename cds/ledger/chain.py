@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
@@ -64,31 +65,42 @@ def append(connection: Connection, id_: str, kind: str, recorded: str, body: str
 def breaks(connection: Connection) -> Iterator[Break]:
     """Every place where the chain does not hold, first to last; none where all is well.
 
-    An entry put in without knowledge of the rules breaks its own hash; one put in with it breaks the entry after it,
-    or the head.
+    To be run on one state of the database (`cds.ledger.database.reading`). An entry that was changed or put in without
+    knowledge of the rules breaks its own hash; with it, the entry after it, or the head, rests on another one.
     """
-    rows = connection.execute(select(entries).order_by(entries.c.sequence).execution_options(yield_per=500))
-    forgotten = _forgotten(connection)
-    previous, expected = BEGINNING, 1
-    for row in rows:
-        if row.sequence != expected:
-            yield Break(expected, "", _missing(expected, row.sequence))
-        elif row.previous != previous:
-            yield Break(row.sequence, row.id, "it does not follow the entry before it, which was changed or replaced")
-        yield from _of_itself(row, forgotten)
-        previous, expected = row.hash, row.sequence + 1
     end = connection.execute(select(head.c.sequence, head.c.hash).where(head.c.id == 1)).one_or_none()
-    if end is None:
-        yield Break(expected, "", "the head of the chain is missing")
-    elif end.sequence >= expected:
-        yield Break(expected, "", _missing(expected, end.sequence + 1))
-    elif (end.sequence, end.hash) != (expected - 1, previous):
-        yield Break(expected - 1, "", "it is not the end that the head of the chain names: entries were put in")
+    forgotten = _forgotten(connection)
+    rows = connection.execute(select(entries).order_by(entries.c.sequence).execution_options(yield_per=500))
+    before = _Before(0, "", BEGINNING)
+    for row in rows:
+        if row.sequence != before.sequence + 1:
+            if row.sequence <= before.sequence or row.sequence % 1:
+                yield Break(row.sequence, row.id, "it was put in")
+                continue
+            yield Break(before.sequence + 1, "", _missing(before.sequence + 1, row.sequence - 1))
+        wrong = list(_of_itself(row, forgotten))
+        if row.sequence == before.sequence + 1 and row.previous != before.hash and not (before.is_wrong or wrong):
+            yield Break(
+                before.sequence, before.id, "the entry after it rests on another one: it was changed or replaced"
+            )
+        yield from wrong
+        before = _Before(row.sequence, row.id, row.hash, bool(wrong))
+    yield from _at_the_end(end, before)
 
 
-def _of_itself(row: Row[tuple[object, ...]], forgotten: int) -> Iterable[Break]:
+@dataclass(frozen=True)
+class _Before:
+    """What is known of the entry before."""
+
+    sequence: int
+    id: str
+    hash: str
+    is_wrong: bool = False
+
+
+def _of_itself(row: Row[tuple[object, ...]], forgotten: Sequence[tuple[int, str]]) -> Iterable[Break]:
     if row.body is None:
-        if row.sequence > forgotten:
+        if not any(row.sequence <= last and row.recorded < before for last, before in forgotten):
             yield Break(row.sequence, row.id, "its body is missing, and no retention took it away")
     elif digest_of(row.body) != row.digest:
         yield Break(row.sequence, row.id, "its body was changed")
@@ -96,15 +108,34 @@ def _of_itself(row: Row[tuple[object, ...]], forgotten: int) -> Iterable[Break]:
         yield Break(row.sequence, row.id, "it was changed, or put in")
 
 
-def _forgotten(connection: Connection) -> int:
-    """The last entry whose body a recorded retention has taken away."""
+def _at_the_end(end: Any, last: _Before) -> Iterable[Break]:  # noqa: ANN401 - the row of `head`, if it is there
+    if end is None:
+        yield Break(last.sequence, last.id, "the head of the chain, which names its end, is gone")
+    elif end.sequence > last.sequence:
+        yield Break(last.sequence + 1, "", _missing(last.sequence + 1, end.sequence))
+    elif end.sequence < last.sequence:
+        what = "it is beyond the end that the head of the chain names: it was put in, or the head was changed"
+        yield Break(end.sequence + 1, last.id if end.sequence + 1 == last.sequence else "", what)
+    elif end.hash != last.hash and not last.is_wrong:
+        yield Break(last.sequence, last.id, "the head of the chain names another end: it or the head was changed")
+
+
+def _forgotten(connection: Connection) -> list[tuple[int, str]]:
+    """What recorded retentions have taken away: bodies up to an entry that were recorded before a moment."""
     rows = connection.execute(
-        select(entries.c.body).where(entries.c.kind == RETENTION, entries.c.body.is_not(None))
-    ).scalars()
-    return max((int(json.loads(body)["last"]) for body in rows), default=0)
+        select(entries.c.body, entries.c.digest).where(entries.c.kind == RETENTION, entries.c.body.is_not(None))
+    )
+    told = [json.loads(row.body) for row in rows if digest_of(row.body) == row.digest]
+    # The last one mostly covers all others; a later one covers less where clocks were set back.
+    widest: dict[str, int] = {}
+    for each in told:
+        widest[each["before"]] = max(each["last"], widest.get(each["before"], 0))
+    found: list[tuple[int, str]] = []
+    for before, last in sorted(widest.items(), reverse=True):
+        if not found or last > found[-1][0]:
+            found.append((last, before))
+    return found
 
 
-def _missing(first: int, following: int) -> str:
-    if following == first + 1:
-        return "it is missing"
-    return f"it and the entries to {following - 1} are missing"
+def _missing(first: int, last: int) -> str:
+    return "it is missing" if first == last else f"it and the entries to {last} are missing"

@@ -31,11 +31,12 @@ def content_breaks(connection: Connection) -> Iterator[Break]:
         select(entries.c.sequence, entries.c.id, entries.c.body)
         .where(entries.c.body.is_not(None))
         .order_by(entries.c.sequence)
+        .execution_options(yield_per=100)
     )
     for row in rows:
         try:
             wanted = content_of(json.loads(row.body))
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError):
             continue  # the chain itself tells of a body that was changed
         for name in wanted:
             if name not in state:
@@ -48,7 +49,13 @@ def _state(connection: Connection, name: str) -> str:
     body = connection.execute(select(blobs.c.body).where(blobs.c.hash == name)).scalar()
     if body is None:
         return "is gone"
+    return "was changed" if unchanged(name, body) is None else ""
+
+
+def unchanged(name: str, body: bytes) -> bytes | None:
+    """Packed content, unpacked, if it is still what its hash says; None where it was changed."""
     try:
-        return "" if hashlib.sha256(unpack(body)).hexdigest() == name else "was changed"
+        content = unpack(body)
     except ZstdError:
-        return "was changed"
+        return None
+    return content if hashlib.sha256(content).hexdigest() == name else None

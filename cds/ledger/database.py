@@ -6,7 +6,10 @@ a database that is away costs a caller a clear error and not a hanging call.
 
 from __future__ import annotations
 
+import logging
 import os
+import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +21,13 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from cds.errors import SettingsError
 
+log = logging.getLogger(__name__)
 WAIT_SECONDS = 2
-NEWEST = "0001"
+NEWEST = "0002"
 # Any number will do, as long as nobody else's program locks the same one in this database.
 _MIGRATION_LOCK = 7_300_411
+# Alembic keeps what it is working on where all of a process see it.
+_ALEMBIC = threading.Lock()
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "sqlite": "sqlite"}
 
 
@@ -39,6 +45,8 @@ def engine_of(url: str) -> Engine:
     if target.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "do_connect", _connect_postgresql)
     return engine
 
 
@@ -51,6 +59,44 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that sees the database as it was when it began, whatever others write meanwhile."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":  # SQLite does so by itself
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+def wipe(engine: Engine) -> None:
+    """Bring what was taken away out of SQLite's write-ahead log too, where it would stay until it is overwritten.
+
+    PostgreSQL does so in its own time (autovacuum).
+    """
+    if engine.dialect.name == "sqlite":
+        driver = engine.raw_connection()
+        try:
+            driver.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as problem:  # somebody reads: the next one who writes enough does it
+            log.info("the write-ahead log is not emptied yet (%s)", type(problem).__name__)
+        finally:
+            driver.close()
+
+
+def cause_of(problem: Exception) -> str:
+    """What a log may say of an error: its class, and its code or, where no statement was under way, its message.
+
+    The message of a failed statement may hold what it was about, and so a patient.
+    """
+    origin = getattr(problem, "orig", None)
+    code = getattr(origin, "sqlite_errorname", None) or getattr(origin, "sqlstate", None)
+    told = [type(problem).__name__, code]
+    if origin is not None and getattr(problem, "statement", None) is None:
+        told.append(" ".join(str(origin).split()))
+    return ", ".join(str(part) for part in told if part)
+
+
 def migrate(engine: Engine) -> None:
     """Bring the tables up to date; one process at a time, however many workers start at once.
 
@@ -58,13 +104,15 @@ def migrate(engine: Engine) -> None:
     """
     if _version(engine) == NEWEST:
         return
+    # What it logs of itself says nothing to an operator; it begins as soon as it is imported.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     # Imported here: only a first start needs it.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-    with writing(engine) as connection:
+    with _ALEMBIC, writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         found = _version_in(connection)
@@ -90,7 +138,7 @@ def _version_in(connection: Connection) -> str | None:
 def _target(url: str) -> URL:
     try:
         target = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise _refuse("is no database URL", "Write sqlite:///file or postgresql://user@host/name") from None
     if (driver := _DRIVERS.get(target.get_backend_name())) is None:
         raise _refuse(f"names {target.get_backend_name()}", "Use sqlite or postgresql")
@@ -124,11 +172,21 @@ def _options(target: URL) -> dict[str, Any]:
     }
     return {
         "connect_args": arguments,
+        # The chain relies on it: who waited for the head sees it as the one before left it.
+        "isolation_level": "READ COMMITTED",
         "pool_pre_ping": True,
         "pool_size": 16,
         "pool_timeout": WAIT_SECONDS,
         "pool_recycle": 1800,
     }
+
+
+def _connect_postgresql(_dialect: object, _record: object, arguments: Any, options: Any) -> Any:  # noqa: ANN401 - DBAPI
+    """A connection that gives up, where the driver itself would wait for an answer for good."""
+    # Imported here: whoever uses SQLite needs no driver.
+    from cds.ledger.patience import BoundedConnection
+
+    return BoundedConnection.connect(*arguments, **options)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
@@ -139,6 +197,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
     cursor.execute("PRAGMA journal_mode = WAL")
     # FULL: what was answered is on disk, also when the machine loses its power.
     cursor.execute("PRAGMA synchronous = FULL")
+    # What retention takes away is overwritten, not only unlinked.
+    cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
 
 

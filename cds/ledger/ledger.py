@@ -14,24 +14,25 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import Connection, Engine, Insert, Table, delete, select, update
+from sqlalchemy import Connection, Engine, Insert, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import LedgerUnavailable
-from cds.ledger.chain import RETENTION, Break, append, breaks
-from cds.ledger.content import content_breaks
-from cds.ledger.database import WAIT_SECONDS, migrate, writing
-from cds.ledger.evidence import pack, unpack
+from cds.ledger.chain import Break, append, breaks
+from cds.ledger.content import content_breaks, unchanged
+from cds.ledger.database import WAIT_SECONDS, cause_of, migrate, reading, wipe, writing
+from cds.ledger.evidence import pack
+from cds.ledger.retention import LASTING, PORTION, forget_portion
 from cds.ledger.tables import blobs, entries, head, names
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
 CALL = "call"
 FEEDBACK = "feedback"
-# Content of these kinds holds nothing of a patient: it stays for good, and so is handed to the database only once.
-LASTING = frozenset(("policies", "vocabularies"))
 _TIDY_EVERY = timedelta(hours=24)
+_TRY_AGAIN = timedelta(minutes=10)
+_PAGE = 200
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Ledger:
         self._retention = timedelta(days=retention_days) if retention_days else None
         self._clock = clock or (lambda: datetime.now(UTC))
         self._is_migrated = False
-        self._tidied: datetime | None = None
+        self._tidy_at: datetime | None = None
         self._lasting: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._migrating = threading.Lock()
@@ -76,7 +77,7 @@ class Ledger:
         """Put one entry on record, whole or not at all, and give its id.
 
         `content` is what it rests on (`hash: (kind, bytes)`), `known_as` the names by which it is looked up
-        (`name: kind`). LedgerUnavailable where it cannot be written, within `WAIT_SECONDS` or little more.
+        (`name: kind`). LedgerUnavailable where it cannot be written, within `WAIT_SECONDS` or a few times that.
         """
         id_ = id_ or str(uuid4())
         text = msgspec.json.encode(body).decode()
@@ -89,14 +90,16 @@ class Ledger:
                 _put(connection, blobs, [row | {"last_used": sequence} for row in packed])
                 rows = [{"name": name, "kind": what, "sequence": sequence} for name, what in (known_as or {}).items()]
                 _put(connection, names, rows)
-            self._lasting |= {name for name, (what, _) in new.items() if what in LASTING}
-            self._tidy_now_and_then()
+        self._lasting |= {name for name, (what, _) in new.items() if what in LASTING}
+        self._tidy_now_and_then()
         return id_
 
     # ------------------------------------------------------------------------------------------- reading
 
     def find(self, name: str) -> Entry | None:
         """The entry of this id, or in which an assessment, card, suggestion or coverage assertion of it stands."""
+        if not (name.isascii() and name.isprintable()):
+            return None  # PostgreSQL would take some such names for a fault
         with self._telling("read"):
             self._be_ready()
             with self._engine.connect() as connection:
@@ -108,25 +111,33 @@ class Ledger:
 
     def entries(self, *kinds: str, since: datetime | None = None, until: datetime | None = None) -> Iterator[Entry]:
         """Entries of some kinds (all, where none is named), oldest first; those whose body is gone too."""
-        wanted = select(entries).order_by(entries.c.sequence).execution_options(yield_per=200)
+        wanted = select(entries).order_by(entries.c.sequence).limit(_PAGE)
         if kinds:
             wanted = wanted.where(entries.c.kind.in_(kinds))
         if since is not None:
             wanted = wanted.where(entries.c.recorded >= _text(since))
         if until is not None:
             wanted = wanted.where(entries.c.recorded < _text(until))
-        with self._telling("read"):
-            self._be_ready()
-            with self._engine.connect() as connection:
-                yield from map(_entry, connection.execute(wanted))
+        last = -1
+        while True:
+            # Page by page, so that a reader who takes his time holds no connection meanwhile.
+            with self._telling("read"):
+                self._be_ready()
+                with self._engine.connect() as connection:
+                    rows = connection.execute(wanted.where(entries.c.sequence > last)).all()
+            yield from map(_entry, rows)
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1].sequence
 
     def content(self, hashes: Sequence[str]) -> dict[str, bytes]:
-        """The content of some hashes; what is not there any more is left out."""
+        """The content of some hashes; what is not there any more, or not as it was, is left out."""
         with self._telling("read"):
             self._be_ready()
             with self._engine.connect() as connection:
                 rows = connection.execute(select(blobs.c.hash, blobs.c.body).where(blobs.c.hash.in_(set(hashes))))
-                return {row.hash: unpack(row.body) for row in rows}
+                found = {row.hash: unchanged(row.hash, row.body) for row in rows}
+        return {name: content for name, content in found.items() if content is not None}
 
     def head(self) -> tuple[int, str]:
         """The last entry's number and hash: whoever notes it elsewhere can tell a ledger that was made anew."""
@@ -140,7 +151,7 @@ class Ledger:
         """Every place where the chain does not hold, or where content of an entry was changed or is gone."""
         with self._telling("read"):
             self._be_ready()
-            with self._engine.connect() as connection:
+            with reading(self._engine) as connection:
                 yield from breaks(connection)
                 yield from content_breaks(connection)
 
@@ -159,42 +170,46 @@ class Ledger:
         except LedgerUnavailable as problem:
             log.error("%s; calls are answered once it is back", problem.what)
 
+    def close(self) -> None:
+        """Let go of all connections; the next use makes new ones."""
+        self._engine.dispose()
+
     # --------------------------------------------------------------------------------------- housekeeping
 
     def forget(self, before: datetime) -> int:
         """Take away bodies and evidence recorded before a moment, on record; how many bodies went."""
+        gone = 0
         with self._telling("written"):
             self._be_ready()
-            with writing(self._engine) as connection:
-                return self._forget(connection, before)
-
-    def _forget(self, connection: Connection, before: datetime) -> int:
-        due = (entries.c.recorded < _text(before)) & entries.c.body.is_not(None)
-        last = connection.execute(
-            select(entries.c.sequence).where(due).order_by(entries.c.sequence.desc()).limit(1)
-        ).scalar()
-        if last is None:
-            return 0
-        told = json.dumps({"before": _text(before), "last": last})
-        append(connection, str(uuid4()), RETENTION, self._now(), told)
-        gone = connection.execute(update(entries).where(due, entries.c.sequence <= last).values(body=None))
-        connection.execute(delete(names).where(names.c.sequence <= last))
-        connection.execute(delete(blobs).where(blobs.c.last_used <= last, blobs.c.kind.not_in(LASTING)))
-        return int(gone.rowcount)
+            while True:
+                with writing(self._engine) as connection:
+                    portion = forget_portion(connection, _text(before), self._now())
+                gone += portion
+                if portion < PORTION:
+                    break
+            if gone:
+                wipe(self._engine)
+        return gone
 
     def _tidy_now_and_then(self) -> None:
+        """Carry out the retention, where there is one: a portion at a time until nothing is left, then once a day."""
         if self._retention is None:
             return
         now = self._clock()
         with self._lock:
-            if self._tidied is not None and now - self._tidied < _TIDY_EVERY:
+            if self._tidy_at is not None and now < self._tidy_at:
                 return
-            self._tidied = now
+            self._tidy_at = now + _TIDY_EVERY
         try:
             with writing(self._engine) as connection:
-                self._forget(connection, now - self._retention)
-        except SQLAlchemyError as problem:  # the call itself is on record: this can wait for another day
-            log.error("retention could not be carried out (%s)", type(problem).__name__)
+                portion = forget_portion(connection, _text(now - self._retention), self._now())
+            if portion == PORTION:
+                self._tidy_at = now
+            elif portion:
+                wipe(self._engine)
+        except SQLAlchemyError as problem:  # the call itself is on record: this can wait a while
+            self._tidy_at = now + _TRY_AGAIN
+            log.error("retention could not be carried out (%s)", cause_of(problem))
 
     def _be_ready(self) -> None:
         """Make or migrate the tables, once; a database that was away at the start is made ready when it is back."""
@@ -212,11 +227,13 @@ class Ledger:
 
     @contextmanager
     def _telling(self, done: str) -> Iterator[None]:
-        """Errors of the database as ours. Their class only: a message may hold a statement with a patient in it."""
+        """Errors of the database as ours."""
         try:
             yield
         except (SQLAlchemyError, TimeoutError) as problem:
-            log.error("the ledger could not be %s (%s)", done, type(problem).__name__)
+            # What is there may be another database by the time it is back.
+            self._lasting = frozenset()
+            log.error("the ledger could not be %s (%s)", done, cause_of(problem))
             raise LedgerUnavailable(
                 f"The ledger could not be {done}",
                 where="ledger",
@@ -233,7 +250,13 @@ def _text(moment: datetime) -> str:
 
 
 def _entry(row: Any) -> Entry:  # noqa: ANN401 - a row of `entries`
-    body = None if row.body is None else json.loads(row.body)
+    try:
+        body = None if row.body is None else json.loads(row.body)
+    except ValueError:
+        remedy = "therapy-cds replay --verify tells what else was changed"
+        raise LedgerUnavailable(
+            f"Entry {row.sequence} was changed and cannot be read", where="ledger", remedy=remedy
+        ) from None
     return Entry(int(row.sequence), row.id, row.kind, row.recorded, body, row.hash)
 
 

@@ -5,13 +5,15 @@
 - `blobs`: evidence, policies and vocabularies by the hash of what they hold, each kept once.
 - `names`: which entry an assessment, card, suggestion or coverage assertion stands in.
 - `seen_tokens`: the tokens of clients that have been used, until they expire.
+- `smart_launches`, `smart_sessions`: launches of the app that have begun, and its sessions, sealed, until they expire.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
 metadata = MetaData()
+_HAS_BODY = text("body IS NOT NULL")
 
 entries = Table(
     "entries",
@@ -25,6 +27,8 @@ entries = Table(
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     Index("entries_recorded", "recorded"),
+    # What retention still has to look at.
+    Index("entries_with_body", "recorded", sqlite_where=_HAS_BODY, postgresql_where=_HAS_BODY),
 )
 
 head = Table(
@@ -42,6 +46,7 @@ blobs = Table(
     Column("kind", String(20), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("last_used", BigInteger, nullable=False),
+    Index("blobs_last_used", "last_used"),
 )
 
 names = Table(
@@ -60,4 +65,22 @@ seen_tokens = Table(
     Column("token", String(64), primary_key=True),
     Column("until", BigInteger, nullable=False),
     Index("seen_tokens_until", "until"),
+)
+
+smart_launches = Table(
+    "smart_launches",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Index("smart_launches_until", "until"),
+)
+
+smart_sessions = Table(
+    "smart_sessions",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Index("smart_sessions_until", "until"),
 )

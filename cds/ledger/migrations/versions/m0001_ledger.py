@@ -26,6 +26,10 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(64), nullable=False),
     )
     op.create_index("entries_recorded", "entries", ["recorded"])
+    has_body = sa.text("body IS NOT NULL")
+    op.create_index(
+        "entries_with_body", "entries", ["recorded"], sqlite_where=has_body, postgresql_where=has_body
+    )  # fmt: skip
     op.create_table(
         "head",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
@@ -40,6 +44,7 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("last_used", sa.BigInteger, nullable=False),
     )
+    op.create_index("blobs_last_used", "blobs", ["last_used"])
     op.create_table(
         "names",
         sa.Column("name", sa.String(64), primary_key=True),
@@ -63,11 +68,14 @@ def upgrade() -> None:
 def _guard_sqlite() -> None:
     changed = " OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in _KEPT)
     refuse = "SELECT RAISE(ABORT, 'the ledger is append-only')"
+    exists = "EXISTS (SELECT 1 FROM entries WHERE sequence = NEW.sequence OR id = NEW.id)"
     op.execute(
         f"CREATE TRIGGER entries_kept BEFORE UPDATE ON entries WHEN NEW.body IS NOT NULL OR {changed} "
         f"BEGIN {refuse}; END"
     )
     op.execute(f"CREATE TRIGGER entries_stay BEFORE DELETE ON entries BEGIN {refuse}; END")
+    # INSERT OR REPLACE takes the old row away without asking the trigger above.
+    op.execute(f"CREATE TRIGGER entries_new BEFORE INSERT ON entries WHEN {exists} BEGIN {refuse}; END")
     op.execute(
         "CREATE TRIGGER blobs_kept BEFORE UPDATE ON blobs WHEN NEW.hash IS NOT OLD.hash OR NEW.body IS NOT OLD.body "
         f"BEGIN {refuse}; END"
@@ -86,6 +94,7 @@ def _guard_postgresql() -> None:
         f"{refuse}"
     )
     op.execute(f"CREATE TRIGGER entries_stay BEFORE DELETE ON entries FOR EACH ROW {refuse}")
+    op.execute(f"CREATE TRIGGER entries_not_emptied BEFORE TRUNCATE ON entries FOR EACH STATEMENT {refuse}")
     op.execute(
         "CREATE TRIGGER blobs_kept BEFORE UPDATE ON blobs FOR EACH ROW "
         f"WHEN (NEW.hash IS DISTINCT FROM OLD.hash OR NEW.body IS DISTINCT FROM OLD.body) {refuse}"
