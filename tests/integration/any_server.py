@@ -110,7 +110,7 @@ def remove(server: Server, example: Example) -> None:
     for _ in range(4):
         left = [path for path in reversed(left) if server.ask("DELETE", path).status_code >= 300]
     for path in left:
-        server.note(f"{path} could not be removed: please do")
+        server.note(f"{path} could not be removed: please do (?_tag={TAG}|{example.patient_id.rpartition('-')[2]})")
 
 
 def sign(service: str, server: Server, subject: Subject) -> Result:
