@@ -36,8 +36,7 @@ class Informing:
     """What the coverage information of one response is made with.
 
     `assertion_id` gives the identifier for a coverage's reference; it is asked once for each coverage of a response.
-    `contact` holds FHIR ContactPoints. Without `documents` nothing asks for clinical or administrative documents
-    (hook-19: order-select, encounter-start and encounter-discharge).
+    `contact` holds FHIR ContactPoints.
     """
 
     tools: Tools
@@ -46,7 +45,6 @@ class Informing:
     version: str = LATEST
     payer: str = ""
     contact: Sequence[Json] = ()
-    documents: bool = True
 
 
 def system_actions(assessments: Sequence[Assessment], informing: Informing) -> list[Json]:
@@ -73,7 +71,7 @@ def coverage_information(assessment: Assessment, informing: Informing) -> Json |
     coverage = assessment.coverage or assessment.lapsed
     if coverage is None or not coverage.reference.removeprefix("Coverage/"):
         return None
-    stance = stance_of(assessment, informing.policies, informing.version, documents=informing.documents)
+    stance = stance_of(assessment, informing.policies, informing.version)
     asks = bool(stance.doc_needed)
     parts = [
         _part("coverage", "Reference", {"reference": coverage.reference}),

@@ -69,19 +69,9 @@ def _problem(assessment: Assessment, payers: frozenset[str]) -> str:
     return "The coverage is with another payer" if payers and payers.isdisjoint(coverage.payers) else ""
 
 
-def stance_of(
-    assessment: Assessment, policies: Mapping[str, Policy], version: str = LATEST, *, documents: bool = True
-) -> Stance:
-    """What the payer says of one order, as the version asked for can say it.
-
-    Without `documents` nothing asks for clinical or administrative documents (hook-19: order-select, encounter-start
-    and encounter-discharge).
-    """
-    stance = _by_outcome(assessment, policies)
-    if not documents:
-        kept = tuple(code for code in stance.doc_needed if code not in ("clinical", "admin"))
-        stance = replace(stance, doc_needed=kept)
-    return _consistent(_in_version(stance, version))
+def stance_of(assessment: Assessment, policies: Mapping[str, Policy], version: str = LATEST) -> Stance:
+    """What the payer says of one order, as the version asked for can say it."""
+    return _consistent(_in_version(_by_outcome(assessment, policies), version))
 
 
 def _by_outcome(assessment: Assessment, policies: Mapping[str, Policy]) -> Stance:

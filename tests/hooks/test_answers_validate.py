@@ -101,7 +101,7 @@ _LINK: Json = {"label": "l", "url": "https://plan.example", "type": "absolute"}
 
 def _changed(whole: Json, changes: Mapping[str, Any]) -> Json:
     """A copy with some members changed, or (None) left out."""
-    return {name: value for name, value in (copy.deepcopy(whole) | changes).items() if value is not None}
+    return {name: value for name, value in (copy.deepcopy(whole) | dict(changes)).items() if value is not None}
 
 
 def _card(**changes: Any) -> Json:
@@ -204,6 +204,19 @@ def test_cards_are_the_insurers_when_a_payer_answers(payer: FlaskClient, name: s
             assert card["detail"]
 
 
+def test_a_payer_warns_when_a_statutory_cap_is_passed(client: FlaskClient, payer: FlaskClient) -> None:
+    many = draft("f002", quantityQuantity={"value": 30, "unit": "visit"}, occurrenceTiming=None)
+    shown = {
+        role: answered(each, request(many, name="f002"))["cards"]
+        for role, each in (("provider", client), ("payer", payer))
+    }
+    indicators = {
+        role: [card["indicator"] for card in cards if "statutory cap" in card["summary"]]
+        for role, cards in shown.items()
+    }
+    assert indicators == {"provider": ["critical"], "payer": ["warning"]}
+
+
 def test_a_card_refers_to_the_guideline_when_a_payer_says_what_it_asks(client: FlaskClient, payer: FlaskClient) -> None:
     body = request(name="f004", record=[r for r in resources("f004") if r["resourceType"] != "Procedure"])
     reminder, reference = answered(payer, body)["cards"]
@@ -285,3 +298,14 @@ def test_only_the_payers_own_members_are_answered_for_when_its_identifiers_are_s
     settings = Settings(role="payer", payer_name=NAME, payer_identifiers=("sample-health-plan",))
     response = post(create_app(settings).test_client(), request(name=name))
     assert response.status_code == (200 if name == "f003" else 400)
+
+
+def test_nothing_is_determined_when_no_policy_of_the_payer_applies() -> None:
+    settings = Settings(role="payer", payer_name=NAME, payer_identifiers=("00001",))
+    mine = coverage(payor=[{"identifier": {"value": "00001"}, "display": NAME}])
+    answer = answered(create_app(settings).test_client(), covered_by(mine))
+    (said,) = told(answer)
+    assert [values(said, url) for url in ("covered", "pa-needed")] == [["indeterminate"], ["indeterminate"]]
+    (reason,) = values(said, "reason")
+    assert set(reason) == {"text"}
+    assert broken(said, "2.2") == []

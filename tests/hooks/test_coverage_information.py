@@ -202,10 +202,17 @@ def test_one_code_stands_for_all_documents_when_2_0_is_asked_for(
     assert values(informed(assessed(), "2.1", policies={SAMPLE: mine}), "doc-needed") == list(documents)
 
 
-def test_no_document_is_asked_for_when_the_hook_comes_before_the_order() -> None:
-    said = informed(assessed(Outcome.CRITERIA_NOT_MET, criteria=(UNMEASURED,)), documents=False)
-    assert codes(said) == ["conditional", "auth-needed", [], [], ["OTH"]]
-    assert not values(said, "questionnaire")
+@pytest.mark.parametrize(
+    ("purposes", "expected"),
+    [(("withpa",), [[], []]), (("withpa", "withclaim"), [["clinical"], ["withclaim"]])],
+)
+def test_no_document_goes_with_an_authorization_when_none_is_needed(
+    purposes: tuple[str, ...], expected: list[list[str]]
+) -> None:
+    mine = replace(
+        informing().policies[SAMPLE], stances={"criteria-met": Stance("covered", "no-auth", ("clinical",), purposes)}
+    )
+    assert codes(informed(assessed(), policies={SAMPLE: mine}))[2:4] == expected
 
 
 # --------------------------------------------------------------------------------------------- authorizations
@@ -270,11 +277,11 @@ def test_every_part_is_said_when_there_is_something_to_say_of_it() -> None:
 
 def test_a_limit_is_a_quantity_of_visits_when_the_policy_has_one() -> None:
     twice = (LIMITED, replace(LIMITED, id="projected"), replace(LIMITED, facts={"limit": 14, "share": 80}))
-    elsewhere = replace(LIMITED, policy="statute", facts={"limit": 24})
+    elsewhere = replace(LIMITED, policy="statute")
     dropped = replace(LIMITED, policy="other", facts={"limit": 9}, result=Result.NOT_APPLICABLE)
     said = informed(assessed(criteria=(*twice, elsewhere, dropped)))
     limits = [{part["url"]: part for part in detail} for detail in values(said, "detail")]
-    assert [limit["value"]["valueQuantity"]["value"] for limit in limits] == [14, 24]
+    assert [limit["value"]["valueQuantity"]["value"] for limit in limits] == [14, 14]
     assert limits[0]["category"]["valueCode"] == "cat-limitation"
     assert limits[0]["value"]["valueQuantity"] == {
         "value": 14, "unit": "visits", "system": "http://unitsofmeasure.org", "code": "{visit}",
@@ -309,6 +316,30 @@ def test_details_are_those_that_the_version_knows_when_it_is_asked_for(
         assert parts["code"]["valueCodeableConcept"]["coding"][0]["system"] == system
         assert ("category" in parts) == (version == "2.2")
     assert bool(values(said, "expiry-date")) == (version != "2.0")
+
+
+@pytest.mark.parametrize(
+    ("coverage_ends", "policy_ends", "expected"),
+    [
+        ("2025-12-31", "2026-01-01", ["2025-12-31"]),
+        ("2025-12-31", "2025-07-01", ["2025-06-30"]),
+        (None, "2025-07-01", ["2025-06-30"]),
+        (None, None, []),
+    ],
+)
+def test_it_holds_until_the_first_of_its_ends_when_there_is_one(
+    coverage_ends: str | None, policy_ends: str | None, expected: list[str]
+) -> None:
+    period = Days(None, date.fromisoformat(coverage_ends)) if coverage_ends else None
+    mine = replace(informing().policies[SAMPLE], end=date.fromisoformat(policy_ends) if policy_ends else None)
+    weighed = assessed(coverage=replace(COVERAGE, period=period))
+    assert values(informed(weighed, policies={SAMPLE: mine}), "expiry-date") == expected
+
+
+def test_no_form_is_named_when_the_measure_is_already_asked_for() -> None:
+    asked = replace(UNMEASURED, facts={**UNMEASURED.facts, "already_asked": True})
+    assert values(informed(assessed(Outcome.CRITERIA_NOT_MET, criteria=(UNMEASURED,))), "questionnaire")
+    assert not values(informed(assessed(Outcome.CRITERIA_NOT_MET, criteria=(asked,))), "questionnaire")
 
 
 @pytest.mark.parametrize("coverage", [None, replace(COVERAGE, reference="Coverage/")])
@@ -504,21 +535,18 @@ def assessments(draw: st.DrawFn) -> Assessment:
     st.lists(assessments(), max_size=3),
     st.dictionaries(st.sampled_from(("criteria-met", "criteria-not-met", "insufficient-information")), STANCES),
     st.sampled_from(VERSIONS),
-    st.booleans(),
     st.sampled_from(([], ["+1 555 010 0100", "pa@plan.example"])),
 )
 def test_every_invariant_holds_when_anything_is_said(
-    weighed: list[Assessment], stances: dict[str, Stance], version: str, documents: bool, contact: list[str]
+    weighed: list[Assessment], stances: dict[str, Stance], version: str, contact: list[str]
 ) -> None:
     mine = {SAMPLE: replace(informing().policies[SAMPLE], stances=stances)}
-    made = informing(version, policies=mine, documents=documents, contact=contact_points(contact))
+    made = informing(version, policies=mine, contact=contact_points(contact))
     for action in system_actions(weighed, made):
         *kept, extension = action["resource"]["extension"]
         assert kept == [OTHER]
         assert broken(extension, version) == []
         assert "text" in values(extension, "reason")[0]
-        if not documents:
-            assert not {"clinical", "admin", "both"} & set(values(extension, "doc-needed"))
 
 
 @given(assessments(), st.sampled_from(VERSIONS))
