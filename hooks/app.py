@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 
 import requests
@@ -23,6 +23,7 @@ from cds.terminology import Terminology, packaged
 from hooks import errors, metrics
 from hooks.auth import Authenticator, only_known_callers
 from hooks.body import Drain
+from hooks.callers.warmth import Warmth
 from hooks.clients import read_clients, tell_leniencies
 from hooks.routes import discovery, feedback, fhir, health, services
 from hooks.seen_tokens import SeenInDatabase, SeenTokens
@@ -44,6 +45,7 @@ class Deployment:
     callers: Authenticator
     ledger: Ledger
     basis: Basis
+    warmth: Warmth = field(default_factory=Warmth)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

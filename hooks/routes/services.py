@@ -23,6 +23,7 @@ from cds.service import Asked, Ports, assess_orders
 from hooks.asking import Tools
 from hooks.body import read_body
 from hooks.callers import CALLERS, Remembered
+from hooks.callers.warmth import Warmed
 from hooks.cards import CardMaker, View
 from hooks.configuration import Configuration, read_configuration
 from hooks.coverage_information import Informing, contact_points, system_actions
@@ -63,7 +64,7 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
     configuration = read_configuration(hook.extension, deployment.settings.role, g.client.configuration)
     caller = CALLERS[hook.hook]
     ehr = _source(hook, deployment)
-    source = RecordingSource(Remembered(ehr))
+    source = RecordingSource(Remembered(Warmed(ehr, hook, deployment.warmth)))
     policies = caller.part_of(deployment.policies)
     ports = Ports(deployment.terms, policies, source, deployment.settings.time_zone)
     question = caller.ask(hook, ports, today)

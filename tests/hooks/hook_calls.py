@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import time_machine
@@ -67,10 +68,16 @@ def bundle(*found: Json) -> Json:
     return {"resourceType": "Bundle", "entry": [{"resource": resource} for resource in found]}
 
 
+@lru_cache(maxsize=8)
+def templates(hook: str) -> dict[str, str]:
+    """The prefetch templates of a hook's service in discovery."""
+    return prefetch_templates(load_policies([packaged_policies()], packaged()), packaged(), hook)
+
+
 def prefetched(hook: str, held: Sequence[Json], encounter: str = "") -> Json:
     """Every key that discovery lists for a hook, satisfied from a record."""
     found: Json = {}
-    for key, template in prefetch_templates(load_policies([packaged_policies()], packaged()), packaged(), hook).items():
+    for key, template in templates(hook).items():
         kind = template.split("?")[0].split("/")[0]
         mine = [resource for resource in held if resource["resourceType"] == kind and _fits(resource, template)]
         if "status=active" in template:

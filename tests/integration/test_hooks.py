@@ -12,8 +12,8 @@ from hooks.app import create_app
 from hooks.sandbox.examples import Example, transaction
 from hooks.sandbox.http import ask
 from hooks.settings import Settings
-from tests.hooks.calls import Json, draft, resources
-from tests.hooks.hook_calls import active, appointment, body, bundle, is_draft, on, summaries, visit
+from tests.hooks.calls import Json, draft
+from tests.hooks.hook_calls import active, appointment, body, bundle, on, record, summaries, visit
 from tests.integration.any_server import renamed
 
 pytestmark = pytest.mark.integration
@@ -23,9 +23,8 @@ LIMIT = "Left hip: 20 of 14 visits (18 completed and 2 requested); the plan proj
 @pytest.fixture(scope="module")
 def patient(fhir_server: str) -> str:
     """A patient of our own with the record of f000, the order signed and a visit going on."""
-    held = [r for r in resources("f000") if not is_draft(r)]
-    whole = (*held, active("f000"), visit("f000", "2025-03-10"))
-    example = renamed(Example("f000", "f000", whole, ()), secrets.token_hex(4))
+    held = tuple(record("f000", active("f000"), visit("f000", "2025-03-10")))
+    example = renamed(Example("f000", "f000", held, ()), secrets.token_hex(4))
     answer = ask("POST", fhir_server, transaction(example), "application/fhir+json")
     assert answer.status == 200, answer.body
     return example.patient_id
