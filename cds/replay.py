@@ -15,6 +15,7 @@ from cds.ledger.evidence import KeptSource
 from cds.ledger.ledger import CALL, Entry, Ledger
 from cds.model import Assessment
 from cds.recording import asked_of, evidence_of, zone_of
+from cds.rules.part import part_of
 from cds.rules.policy import Policy
 from cds.service import Ports, assess_orders
 from cds.terminology import Terminology
@@ -92,7 +93,8 @@ def assessed_again(
     body: Mapping[str, Any], content: Mapping[str, bytes], terms: Terminology, policies: Sequence[Policy]
 ) -> tuple[Assessment, ...]:
     """The assessments of a recorded call, by the given vocabularies and policies."""
-    ports = Ports(terms, tuple(policies), KeptSource(evidence_of(body), content), zone_of(body))
+    policies = part_of(policies, body["question"].get("kinds"))
+    ports = Ports(terms, policies, KeptSource(evidence_of(body), content), zone_of(body))
     return assess_orders(asked_of(body, terms), ports)
 
 

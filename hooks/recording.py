@@ -35,6 +35,7 @@ def put_on_record(
     problems: Sequence[str],
     response: Mapping[str, Any],
     templates: Collection[str],
+    kinds: Collection[str] | None = None,
 ) -> str:
     """Record one answered call; its entry's id. LedgerUnavailable where it cannot be recorded: then nothing is said."""
     zone: ZoneInfo | None = deployment.settings.time_zone
@@ -55,6 +56,7 @@ def put_on_record(
         fhir_server=hook.fhir_server,
         problems=problems,
         prefetch=prefetch_habits(hook.prefetch, templates),
+        kinds=kinds,
     )
     return record_call(deployment.ledger, call, deployment.basis, deployment.terms)
 

@@ -28,6 +28,11 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Last comes what looks back at all that the session has put on record."""
+    items.sort(key=lambda item: item.path.name == "test_session.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ledger_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One ledger for whatever the session answers, in this process and in those that it starts; none of the user's."""
@@ -97,10 +102,10 @@ def fhir_server(logs: Path, examples: tuple[Example, ...]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def service_url(fhir_server: str, logs: Path) -> Iterator[str]:
+def service_url(fhir_server: str, logs: Path, ledger_url: str) -> Iterator[str]:
     """The base URL of the service, run as `therapy-cds serve` runs it, beside that FHIR server."""
     port = free_port()
-    with start_service(port, fhir_server, logs) as service:
+    with start_service(port, fhir_server, logs, {"THERAPY_CDS_DATABASE_URL": ledger_url}) as service:
         service.wait_until_ready()
         yield f"http://127.0.0.1:{port}"
 

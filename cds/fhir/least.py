@@ -18,6 +18,7 @@ import msgspec
 
 from cds.fhir import shapes
 from cds.fhir.elements import CodeableConcept, Coding, Shape, fit, to_concept
+from cds.fhir.orders import BILLING_OPTIONS
 from cds.fhir.responses import item_concept
 from cds.model import Concept, Resource
 from cds.terminology import Terminology
@@ -50,9 +51,10 @@ SHAPES: Mapping[str, type[Shape]] = {
 }
 # What an odd server may send in the place of a Coding or CodeableConcept, and what is read of it all the same.
 _ALSO_READ = frozenset(("concept", "coding", "text", "system", "code", "display"))
+_CODINGS = frozenset(("coding", "valueCoding"))
 # Longer than the stretch before a phrase in which a denial is looked for: no phrase denies the next.
 _APART = " " * 40
-_NAMING = frozenset(("text", "contained", "note", "patientInstruction"))
+_NAMING = frozenset(("text", "contained", "note", "patientInstruction", "extension", "modifierExtension"))
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -75,8 +77,11 @@ def least(resource: Resource, terms: Terminology) -> bytes:
 
 
 def least_of_order(order: Mapping[str, Any]) -> Json:
-    """An order as it was sent, without what names somebody: narrative, notes, contained resources, displays."""
-    kept = {name: _nameless(value) for name, value in order.items() if name not in _NAMING}
+    """An order as it was sent, without what names somebody, or may: narrative, notes, contained resources, displays.
+
+    Of extensions only Da Vinci's billing options stay, which are read.
+    """
+    kept = {name: _nameless(name, value) for name, value in order.items() if name not in _NAMING}
     subject = order.get("subject")
     if isinstance(subject, Mapping):
         # A number in the place of a reference is the patient's own; that there was one is enough.
@@ -84,13 +89,24 @@ def least_of_order(order: Mapping[str, Any]) -> Json:
     return kept
 
 
-def _nameless(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def _nameless(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A member without the displays of references: only what has a code, or stands where one does, keeps its own."""
     if isinstance(value, list):
-        return [_nameless(item) for item in value]
+        return [_nameless(name, item) for item in value]
     if not isinstance(value, Mapping):
         return value
-    is_reference = "reference" in value or ("identifier" in value and "display" in value)
-    return {name: _nameless(inner) for name, inner in value.items() if not (is_reference and name == "display")}
+    kept = {}
+    for inner, content in value.items():
+        if inner == "display" and name not in _CODINGS and "code" not in value:
+            continue
+        if inner in ("extension", "modifierExtension") and not (content := _billing_options(content)):
+            continue
+        kept[inner] = _nameless(inner, content)
+    return kept
+
+
+def _billing_options(extensions: object) -> list[Json]:
+    return [each for each in _objects(extensions) if each.get("url") == BILLING_OPTIONS]
 
 
 @lru_cache(maxsize=64)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from cds.model import Need, Order, Query
-from cds.rules.policy import Criterion, Policy, references
+from cds.rules.part import part_of
+from cds.rules.policy import Policy
 from cds.service import Ports
 from hooks.cards import WHOLE, View
 from hooks.protocol import HookRequest
@@ -43,18 +44,4 @@ class Caller:
 
     def part_of(self, policies: Sequence[Policy]) -> tuple[Policy, ...]:
         """The policies as far as this hook speaks of them, so that nothing else is searched for."""
-        if self.kinds is None:
-            return tuple(policies)
-        return tuple(replace(policy, criteria=_criteria(policy, self.kinds)) for policy in policies)
-
-
-def _criteria(policy: Policy, kinds: Collection[str]) -> tuple[Criterion, ...]:
-    """The criteria of some kinds of card, and those that they refer to."""
-    kept = {criterion.id for criterion in policy.criteria if criterion.card in kinds}
-    waiting = list(kept)
-    while waiting:
-        criterion = policy.criterion(waiting.pop())
-        named = {*references(criterion.test), *references(criterion.applies_when)} - kept
-        kept |= named
-        waiting += named
-    return tuple(criterion for criterion in policy.criteria if criterion.id in kept)
+        return part_of(policies, self.kinds)
