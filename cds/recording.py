@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -50,6 +50,7 @@ class Call:
     fhir_server: str | None = None
     problems: Sequence[str] = ()
     prefetch: Mapping[str, str] = field(default_factory=dict)
+    kinds: Collection[str] | None = None  # of card, for which policies were weighed; None: whole
 
 
 def record_call(ledger: Ledger, call: Call, basis: Basis, terms: Terminology) -> str:
@@ -79,6 +80,11 @@ def record_call(ledger: Ledger, call: Call, basis: Basis, terms: Terminology) ->
     content[basis.policies_hash] = ("policies", basis.policies)
     content[basis.vocabularies_hash] = ("vocabularies", basis.vocabularies)
     return ledger.add(CALL, body, content=content, known_as=_names(call))
+
+
+def patient_name(fhir_server: str, patient: str) -> str:
+    """By which the ledger finds the newest entry with an assessment of this patient of this EHR."""
+    return hashlib.sha256(f"{fhir_server.rstrip('/')}/Patient/{patient}".encode()).hexdigest()
 
 
 def asked_of(body: Mapping[str, Any], terms: Terminology) -> Asked:
@@ -113,6 +119,7 @@ def _question(call: Call) -> Json:
         "policy": asked.policy,
         "zone": call.zone.key if call.zone else None,
         "aliases": dict(call.aliases),
+        "kinds": None if call.kinds is None else sorted(call.kinds),
         "orders": [
             {"where": order.reference, "sha256": _sha256(order.resource), "resource": least_of_order(order.resource)}
             for order in asked.orders
@@ -147,6 +154,8 @@ def _kept_action(action: Mapping[str, Any]) -> Json:
 def _names(call: Call) -> Json:
     """By what the entry is looked up later: assessments, cards, suggestions, coverage assertions."""
     known: Json = {each.id: "assessment" for each in call.assessments if each.id}
+    if call.assessments and call.fhir_server:
+        known[patient_name(call.fhir_server, call.asked.patient)] = "patient"
     for card in call.response.get("cards", ()):
         known[card["uuid"]] = "card"
         known |= {each["uuid"]: "suggestion" for each in card.get("suggestions", ()) if each.get("uuid")}

@@ -85,7 +85,7 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
         deployment, hook, service=service_id, client=g.client.name, began=began,
         milliseconds=(datetime.now(UTC) - began).total_seconds() * 1000, asked=asked, aliases=hook.aliases(),
         source=source, assessments=assessments, problems=question.problems, response=response,
-        templates=prefetch_templates(deployment.policies, deployment.terms, hook.hook),
+        templates=prefetch_templates(deployment.policies, deployment.terms, hook.hook), kinds=caller.kinds,
     )  # fmt: skip
     return response
 
