@@ -108,9 +108,16 @@ class FhirClient:
         and where the batch came to nothing: `search` is for these.
         """
         paths = [path for path in paths if not (self._token and kind_of(path) in self._own)]
+        backend = self._server.backend
+        if len(paths) < 2:
+            return {}
+        try:
+            token = self._token or (backend.token(deadline) if backend else None)
+        except Failed:
+            return {}  # each search will tell of it
         try:
             body = batch_of([_sized(path) for path in paths])
-            parts = read_batch(self._send(self._batch_token(deadline), self.base, deadline, body, JSON), paths)
+            parts = read_batch(self._send(token, self.base, deadline, body, JSON), paths)
         except (Failed, UnusableBatch) as problem:
             log.info("a batch of %d searches came to nothing: %s", len(paths), problem)
             if _is_verdict(problem):
@@ -118,10 +125,6 @@ class FhirClient:
             return {}
         found = {path: part for path, part in zip(paths, parts, strict=True) if part is not None}
         return {path: part for path, part in found.items() if not self._has_other_access(part)}
-
-    def _batch_token(self, deadline: Deadline) -> str | None:
-        backend = self._server.backend
-        return self._token or (backend.token(deadline) if backend else None)
 
     def _has_other_access(self, part: Answer | Failed) -> bool:
         """Whether a search was refused that the service may make in its own name."""
@@ -253,6 +256,8 @@ def _sized(path: str) -> str:
 
 def _is_verdict(problem: Failed | UnusableBatch) -> bool:
     """Whether what became of a batch tells how the next would fare: not where the server was just not reached."""
-    if isinstance(problem, UnusableBatch) or problem.state is EvidenceState.LATE:
+    if isinstance(problem, UnusableBatch):
         return True
+    if problem.state is EvidenceState.LATE:
+        return problem.down
     return problem.status not in (0, *_NO_VERDICT) or problem.state is EvidenceState.CUT

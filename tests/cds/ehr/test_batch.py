@@ -194,6 +194,10 @@ def test_there_is_time_left_to_search_when_a_batch_is_late(gather: Gather) -> No
     assert not run.server.takes_batches
 
 
+def test_the_batch_is_not_blamed_when_it_had_hardly_time(gather: Gather) -> None:
+    assert gather(Ehr(slow_drip), seconds=0.2).server.takes_batches
+
+
 def test_a_batch_is_tried_again_when_the_pause_is_over(gather: Gather, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "BATCH_PAUSE_SECONDS", 0.0)
     run = gather(Ehr(replying({}, 500)), calls=2)
