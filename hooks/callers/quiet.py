@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cds.model import Assessment, EvidenceState, Outcome
+from cds.model import Assessment, Outcome
+from cds.service import TECHNICAL
 from hooks.asking import Draft
 
 LAST = 9
-_FAILED = (EvidenceState.REFUSED, EvidenceState.LATE, EvidenceState.FAILED)
 
 
 def unread(assessment: Assessment, why: str = "") -> list[Draft]:
@@ -17,7 +17,7 @@ def unread(assessment: Assessment, why: str = "") -> list[Draft]:
     lacking = [why] if why and assessment.policy is None else []
     if not assessment.technical and not lacking:
         return []
-    failed = lacking or [gap.reason for gap in assessment.gaps if gap.state in _FAILED]
+    failed = lacking or [gap.reason for gap in assessment.gaps if gap.state in TECHNICAL]
     nothing = not lacking and (assessment.outcome is Outcome.NO_POLICY or not failed)
     summary = assessment.says if nothing else f"Therapy was not checked in full: {failed[0]}"
     lead = "What this check would say is not known. It is no sign that all is well."

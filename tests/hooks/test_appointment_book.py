@@ -278,3 +278,17 @@ def test_the_call_is_refused_with_412_when_what_is_indispensable_is_missing(clie
     sent = booking("f000", F000)
     del sent["prefetch"]["coverage"]
     refused(post(client, sent, URL), 412)
+
+
+# ------------------------------------------------------------------------------------------------------- payers
+
+
+@pytest.mark.parametrize("order", [True, False], ids=["based on an order", "without an order"])
+def test_coverage_information_is_put_on_the_appointments_when_a_payer_runs_the_service(order: bool) -> None:
+    client = create_app(Settings(role="payer", payer_name="Example Plan")).test_client()
+    sent = booking("f000", F000, order=order)
+    with on("2025-03-09"):
+        actions = told(client, sent)["systemActions"]
+    proposed = [entry["resource"] for entry in sent["context"]["appointments"]["entry"]]
+    assert [{k: v for k, v in action["resource"].items() if k != "extension"} for action in actions] == proposed
+    assert all(len(action["resource"]["extension"]) == 1 for action in actions)
