@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from cds.authoring.drafting import draft_case
 from cds.errors import InputError, SettingsError
 from cds.ledger.basis import code_version
 from cds.ledger.database import engine_of
-from cds.ledger.ledger import CALL, FEEDBACK, Ledger
+from cds.ledger.ledger import CALL, Ledger
 from cds.replay import Difference, Replay, recorded_call, replay
-from cds.reporting.count import Choice, count
 from cds.reporting.figures import Report
+from cds.reporting.of_ledger import choice_of, report_of
 from cds.reporting.render import csv_text, json_of, words
-from cds.reporting.tables import TEXT, Table, tables
+from cds.reporting.tables import TEXT, Table
 from cds.terminology import packaged
 
 Json = dict[str, Any]
@@ -214,41 +214,18 @@ def report_command(
     if case_id is not None:
         click.echo(draft_case(ledger, case_id, to, packaged(), all_policies()))
         return
-    if since is not None and until is not None and until < since:
-        raise InputError("The last day is before the first", where="--until", remedy="Give a later day")
-    choice = choice_of(since, until, policy_id)
-    report, found = figures_of(ledger, choice, [policy.id for policy in all_policies()])
+    choice = choice_of(since.date() if since else None, until.date() if until else None, policy_id)
+    known = [policy.id for policy in all_policies()]
+    reported = report_of(ledger, choice, packaged().override_reasons, known)
+    report, found = reported.report, reported.tables
     if section or form == "csv":
-        found = tuple(table for table in found if table.id == (section or "criteria"))
+        found = (reported.table(section or "criteria"),)
     if form == "json":
         click.echo(_dumped(json_of(report, found)))
     elif form == "csv":
         click.echo(csv_text(found[0]), nl=False)
     else:
         _show(report, found)
-
-
-def choice_of(since: datetime | None, until: datetime | None, policy: str | None) -> Choice:
-    """Whole days, UTC, the last one included."""
-    first = since.replace(tzinfo=UTC) if since else None
-    end = until.replace(tzinfo=UTC) + timedelta(days=1) if until else None
-    return Choice(first, end, policy)
-
-
-def figures_of(ledger: Ledger, choice: Choice, known: Sequence[str]) -> tuple[Report, tuple[Table, ...]]:
-    """The figures of a ledger and their tables; InputError where a policy is named that nobody knows.
-
-    `known` are the policies of today: one that was never applied is told.
-    """
-    offered = packaged().override_reasons
-    false_alarms = {(each.code.system, each.code.code) for each in offered if each.is_false_alarm}
-    reasons = {(each.code.system, each.code.code): each.code.display for each in offered}
-    entries = ledger.entries(CALL, FEEDBACK, since=choice.since)
-    report = count(entries, choice, false_alarms=false_alarms, reasons=reasons, known=known)
-    if choice.policy is not None and choice.policy not in report.policies:
-        remedy = f"Known: {', '.join(sorted(known))}"
-        raise InputError(f"Neither the ledger nor this service knows '{choice.policy}'", where="policy", remedy=remedy)
-    return report, tables(report, false_alarms)
 
 
 def _show(report: Report, found: Sequence[Table]) -> None:

@@ -25,7 +25,7 @@ from hooks.auth import Authenticator, only_known_callers
 from hooks.body import Drain
 from hooks.callers.warmth import Warmth
 from hooks.clients import read_clients, tell_leniencies
-from hooks.routes import discovery, feedback, fhir, health, services
+from hooks.routes import discovery, feedback, fhir, health, insights, services
 from hooks.seen_tokens import SeenInDatabase, SeenTokens
 from hooks.settings import Settings
 
@@ -92,6 +92,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(feedback.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(fhir.blueprint)
+    app.register_blueprint(insights.blueprint)
     app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]
     return app
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from cds.ledger.ledger import CALL, FEEDBACK, Entry
 from cds.reporting.figures import (
+    CardFigures,
     ClientFigures,
     CriterionFigures,
     DayFigures,
@@ -104,9 +105,8 @@ class _Counting:
             figures.calls += 1
             figures.last, figures.calls_until_last = entry.recorded, report.calls
         for card in body.get("cards", ()):
-            for policy, criterion in join(body, card).criteria:
-                if self.choice.wants(policy):
-                    self._criterion(policy, criterion).shown += 1
+            for card_figures in self._figures_of(join(body, card).criteria):
+                card_figures.shown += 1
 
     def _assessment(self, told: Json) -> list[str]:
         """Count an assessment; the policies that were applied in it, each once."""
@@ -150,15 +150,19 @@ class _Counting:
 
     def done(self) -> Report:
         for item in self.last_said.values():
-            for each in item["criteria"]:
-                if self.choice.wants(each["policy"]):
-                    self._outcome(self._criterion(each["policy"], each["id"]), item)
+            for card_figures in self._figures_of([(each["policy"], each["id"]) for each in item["criteria"]]):
+                self._outcome(card_figures, item)
         for figures in self.report.policies.values():
             figures.calls_since = self.report.calls - figures.calls_until_last
         self.report.days = _without_holes(self.report.days)
         return self.report
 
-    def _outcome(self, figures: CriterionFigures, item: Json) -> None:
+    def _figures_of(self, criteria: Sequence[tuple[str, str]]) -> list[CardFigures]:
+        """Those for which a card about these criteria counts: of all cards, and of each criterion that is wanted."""
+        wanted = [self._criterion(*each) for each in criteria if self.choice.wants(each[0])]
+        return [self.report.cards, *wanted] if wanted or self.choice.policy is None else []
+
+    def _outcome(self, figures: CardFigures, item: Json) -> None:
         if item["outcome"] == "accepted":
             figures.accepted += 1
             return

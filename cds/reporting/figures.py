@@ -15,15 +15,13 @@ Reason = tuple[str, str]
 
 
 @dataclass
-class CriterionFigures:
-    """One criterion of a policy: how it came out, and what became of its cards.
+class CardFigures:
+    """What became of cards.
 
-    A card about several criteria counts for each. `overrides` are counted by reason, ("", "") where none was given;
-    of a card that was reported more than once the last report counts.
+    `overrides` are counted by reason, ("", "") where none was given; of a card that was reported more than once the
+    last report counts.
     """
 
-    results: Counter[str] = field(default_factory=Counter)
-    why_unknown: Counter[str] = field(default_factory=Counter)
     shown: int = 0
     accepted: int = 0
     overrides: Counter[Reason] = field(default_factory=Counter)
@@ -31,23 +29,34 @@ class CriterionFigures:
 
     @property
     def overridden(self) -> int:
-        """How many of its cards were overridden."""
+        """How many of the cards were overridden."""
         return self.overrides.total()
 
     @property
     def with_feedback(self) -> int:
-        """Of how many of its cards anybody said what became of them."""
+        """Of how many of the cards anybody said what became of them."""
         return self.accepted + self.overridden
 
     @property
     def no_feedback(self) -> int:
-        """Of how many of its cards nobody did."""
+        """Of how many of the cards nobody did."""
         return self.shown - self.with_feedback
 
     @property
     def false_alarm_rate(self) -> float | None:
         """False alarms over cards with feedback (docs/reports.md); None where there is no feedback."""
         return self.false_alarms / self.with_feedback if self.with_feedback else None
+
+
+@dataclass
+class CriterionFigures(CardFigures):
+    """One criterion of a policy: how it came out, and what became of its cards.
+
+    A card about several criteria counts for each.
+    """
+
+    results: Counter[str] = field(default_factory=Counter)
+    why_unknown: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -103,13 +112,14 @@ class Report:
     """What happened in a period. `begins` and `ends` are the first and last moment on record in it, UTC, or empty.
 
     `days` has every day between them, those without a call too. `expired` are calls past their retention, of which
-    nothing but their number is known.
+    nothing but their number is known. `cards` counts each card once.
     """
 
     begins: str = ""
     ends: str = ""
     calls: int = 0
     expired: int = 0
+    cards: CardFigures = field(default_factory=CardFigures)
     criteria: dict[tuple[str, str], CriterionFigures] = field(default_factory=dict)
     policies: dict[str, PolicyFigures] = field(default_factory=dict)
     clients: dict[str, ClientFigures] = field(default_factory=dict)

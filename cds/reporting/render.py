@@ -31,6 +31,15 @@ def json_of(report: Report, tables: Iterable[Table]) -> dict[str, Any]:
         "ends": report.ends or None,
         "calls": report.calls,
         "expired": report.expired,
+        "cards": {
+            "shown": report.cards.shown,
+            "accepted": report.cards.accepted,
+            "overridden": report.cards.overridden,
+            "noFeedback": report.cards.no_feedback,
+            "falseAlarms": report.cards.false_alarms,
+            "withFeedback": report.cards.with_feedback,
+            "falseAlarmRate": report.cards.false_alarm_rate,
+        },
         **{
             table.id: [dict(zip((column.key for column in table.columns), row, strict=True)) for row in table.rows]
             for table in tables
