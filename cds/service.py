@@ -246,5 +246,5 @@ def _assess_one(choice: _Choice, record: Record, ports: Ports, extra: Sequence[G
             choice.order, choice.as_of, Outcome.INSUFFICIENT_INFORMATION, says, policy.id, policy.title,
             policy.version, policy.kind, coverage=choice.coverage, technical=True,
         )  # fmt: skip
-    technical = any(gap.state in TECHNICAL for gap in record.gaps)
+    technical = choice.technical or any(gap.state in TECHNICAL for gap in record.gaps)
     return replace(done, gaps=(*done.gaps, *extra), technical=technical)

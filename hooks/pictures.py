@@ -6,19 +6,22 @@ shows stands in a table beside it.
 
 from __future__ import annotations
 
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-import pygal
 from markupsafe import Markup
-from pygal.style import Style
 
 from cds.model import Outcome
 from cds.reporting.figures import Report
 from cds.reporting.tables import HABITS
+from hooks.charting import charts, style
+
+# pygal leaves behind a finder of modules of a kind that Python has given up: each later import would warn of it.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
 
 WIDTH = 860
 ROW = 30
@@ -26,7 +29,7 @@ MOST_ROWS = 14
 MOST_BARS = 45
 MOST_LABELS = 9
 _SVG = "http://www.w3.org/2000/svg"
-_STYLE = Style(label_font_size=13, major_label_font_size=13, legend_font_size=13, font_family="sans-serif")
+_FONTS = {"label_font_size": 13, "major_label_font_size": 13, "legend_font_size": 13, "font_family": "sans-serif"}
 # What pygal puts in for its tooltips, and the style and script that a strict page refuses.
 _TAKEN_OUT = frozenset(f"{{{_SVG}}}{name}" for name in ("defs", "desc", "title"))
 _OVERLAYS = frozenset(("plot text-overlay", "plot tooltip-overlay"))
@@ -49,7 +52,7 @@ def days_picture(report: Report) -> Picture:
     step = 1 if len(days) <= MOST_BARS else 7
     bins = [days[start : start + step] for start in range(0, len(days), step)]
     names = sorted({name for _, figures in days for name in figures.policies})
-    chart = _chart(pygal.StackedBar, 300)
+    chart = _chart("StackedBar", 300)
     every = -(-len(bins) // MOST_LABELS)
     chart.x_labels = [_label(bin_[0][0], step) for bin_ in bins]
     chart.x_labels_major = chart.x_labels[::every]
@@ -100,16 +103,16 @@ def _rows(
     names: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], kind: str, title: str, row: int = ROW
 ) -> Picture:
     """Horizontal bars, the first name on top."""
-    chart = _chart(pygal.HorizontalStackedBar, 44 + row * max(len(names), 2))
+    chart = _chart("HorizontalStackedBar", 44 + row * max(len(names), 2))
     chart.x_labels = list(reversed(names))
     for name, values in series:
         chart.add(name, list(reversed(values)))
     return _picture(chart, kind, title, [name for name, _ in series])
 
 
-def _chart(kind: Any, height: int) -> Any:  # noqa: ANN401 - pygal has no types
-    return kind(
-        css=[], js=[], style=_STYLE, width=WIDTH, height=height, margin=8, spacing=8, show_legend=False,
+def _chart(kind: str, height: int) -> Any:  # noqa: ANN401 - pygal has no types
+    return getattr(charts(), kind)(
+        css=[], js=[], style=style(**_FONTS), width=WIDTH, height=height, margin=8, spacing=8, show_legend=False,
         truncate_label=-1, print_values=False, no_data_text="", value_formatter=lambda value: f"{value:,.0f}",
         min_scale=3, max_scale=8,
     )  # fmt: skip

@@ -37,6 +37,9 @@ def test_each_setting_is_read_when_it_is_set(tmp_path: Path) -> None:
         PRIVATE_FHIR_SERVERS="https://a.example.org/fhir/, https://login.example.org",
         BACKEND_CLIENTS=str(clients),
         CLIENTS=str(clients),
+        DATABASE_URL="postgresql://cds@db.example.org/cds",
+        RETENTION_DAYS="3650",
+        BATCH="auto",
     )
     assert settings == Settings(
         base_url="https://cds.example.org",
@@ -50,6 +53,9 @@ def test_each_setting_is_read_when_it_is_set(tmp_path: Path) -> None:
         private_fhir_servers=("https://a.example.org/fhir", "https://login.example.org"),
         backend_clients=clients,
         clients=clients,
+        database_url="postgresql://cds@db.example.org/cds",
+        retention_days=3650,
+        batch="auto",
     )
 
 
@@ -96,6 +102,8 @@ def test_a_setting_is_as_good_as_unset_when_it_is_empty() -> None:
         ("BACKEND_CLIENTS", "/no/such/file.yaml"),
         ("CLIENTS", "/no/such/file.yaml"),
         ("ROLE", "patient"),
+        ("RETENTION_DAYS", "-1"),
+        ("BATCH", "always"),
     ],
 )
 def test_it_refuses_to_start_and_names_the_variable_when_a_setting_is_wrong(name: str, value: str) -> None:

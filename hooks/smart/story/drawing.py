@@ -13,6 +13,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from hooks.charting import charts, style
+
 WIDTH, HEIGHT = 560, 340
 FONT = 16
 _APART = 0.08
@@ -38,15 +40,12 @@ def drawing(
     `limits` are the least and the greatest number; filled series are filled as far as `zero`. The drawing is hidden
     from those who listen to the page: a figure's words and tables tell all of it.
     """
-    import pygal  # a tenth of a second, and only pages with a picture need it
-    from pygal.style import Style
-
     drawn = list(series)
     days = [day for each in drawn for day, _ in each.points]
-    chart = pygal.DateLine(
+    chart = charts().DateLine(
         js=(), css=(), width=WIDTH, height=HEIGHT, explicit_size=False, show_legend=False, title=None,
-        disable_xml_declaration=True, show_minor_y_labels=True, range=limits, zero=zero, margin=8, spacing=6,
-        style=Style(label_font_size=FONT, major_label_font_size=FONT, font_family="sans-serif"),
+        disable_xml_declaration=True, show_minor_y_labels=True, range=limits, zero=zero, margin=8, margin_right=30, spacing=6,
+        style=style(label_font_size=FONT, major_label_font_size=FONT, font_family="sans-serif"),
         x_value_formatter=lambda day: f"{day:%b} {day:%y}", value_formatter=lambda value: f"{value:g}",
     )  # fmt: skip
     chart.uuid = name
