@@ -55,6 +55,9 @@ _CODINGS = frozenset(("coding", "valueCoding"))
 # Longer than the stretch before a phrase in which a denial is looked for: no phrase denies the next.
 _APART = " " * 40
 _NAMING = frozenset(("text", "contained", "note", "patientInstruction", "extension", "modifierExtension"))
+# As unreadable as the resource was, and for the same reason.
+NOT_JSON = b"{"
+TOO_DEEP = b"[" * 200_000
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -123,8 +126,10 @@ def _least_of_odd(payload: bytes | memoryview, shape: type[Shape], terms: Termin
     """The read fields of a resource that does not fit its shape, as wrong as they are."""
     try:
         data = json.loads(bytes(payload).decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return b"{"  # as unreadable as the resource was
+    except ValueError:
+        return NOT_JSON
+    except RecursionError:
+        return TOO_DEEP
     if not isinstance(data, dict):
         return b"[]"
     kept = _pruned(data, shape)
@@ -175,7 +180,7 @@ def _hushed(shape: type[Shape], data: Json, terms: Terminology) -> Json:
     if shape is shapes.Observation:
         for part in (data, *_objects(data.get("component"))):
             if "valueString" in part and not _knows(_concept_of(part.get("code"), terms), terms):
-                part["valueString"] = ""
+                part["valueString"] = _wordless(part["valueString"])
     elif shape is shapes.QuestionnaireResponse:
         _hush_items(data.get("item"), terms)
     elif shape is shapes.DocumentReference:
@@ -190,7 +195,7 @@ def _hush_items(items: object, terms: Terminology) -> None:
         for answer in _objects(item.get("answer")):
             if not known:
                 # A name or a birth date is an answer like any other.
-                answer |= {name: "" for name in ("valueString", "valueDate") if name in answer}
+                answer |= {name: _wordless(answer[name]) for name in ("valueString", "valueDate") if name in answer}
             _hush_items(answer.get("item"), terms)
         _hush_items(item.get("item"), terms)
 
@@ -204,6 +209,13 @@ def _hush_document(data: Json, terms: Terminology) -> None:
             if "data" in attachment:
                 told = _phrases(fit(attachment, shapes.Attachment)[0].text, terms)
                 attachment["data"] = b64encode(told.encode()).decode()
+
+
+def _wordless(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A text as the empty one; what is no text stays what it is, and is complained of as it was."""
+    if isinstance(value, list | tuple):
+        return [_wordless(item) for item in value]
+    return "" if isinstance(value, str) else value
 
 
 def _phrases(text: str, terms: Terminology) -> str:
@@ -226,5 +238,5 @@ def _knows(concept: Concept, terms: Terminology) -> bool:
 
 def _objects(value: object) -> list[Json]:
     """The objects in a list, or a lone one in a list's place."""
-    entries = value if isinstance(value, list) else [value]
+    entries = value if isinstance(value, list | tuple) else [value]
     return [entry for entry in entries if isinstance(entry, dict)]

@@ -6,12 +6,13 @@ a database that is away costs a caller a clear error and not a hanging call.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +152,17 @@ def _target(url: str) -> URL:
 
 
 def _make_file(path: Path) -> None:
-    """The file, readable by its owner only: it holds what is known of patients."""
+    """The file, readable by its owner only: it holds what is known of patients.
+
+    One that is there is never opened here: closing it again would undo the locks of all of this process's connections
+    to it (sqlite.org/howtocorrupt.html, 2.2).
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
+            raise PermissionError(errno.EACCES, "")
     except OSError as problem:
         reason = os.strerror(problem.errno) if problem.errno else type(problem).__name__
         raise _refuse(f"names {path}, which cannot be written ({reason})", "Name a file in a writable folder") from None

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 import zstandard
 
-from cds.fhir.least import least
+from cds.fhir.least import NOT_JSON, TOO_DEEP, least
 from cds.fhir.queries import read_of
 from cds.model import Evidence, EvidenceState, Query, Resource
 from cds.terminology import Terminology
@@ -121,12 +121,23 @@ def unpack(body: bytes) -> bytes:
 
 def resources_of(content: bytes) -> tuple[Resource, ...]:
     """The resources of a blob, as far as they were kept."""
-    return tuple(Resource(kept.type, kept.id, memoryview(kept.fields), kept.url) for kept in _RESOURCES.decode(content))
+    return tuple(Resource(kept.type, kept.id, _payload(kept), kept.url) for kept in _RESOURCES.decode(content))
+
+
+# What stands in a blob, which is JSON, for a resource that is none.
+_UNREADABLE: Mapping[bytes, bytes] = {NOT_JSON: b'"not JSON"', TOO_DEEP: b'"too deep"'}
+_AS_THEY_WERE = {mark: payload for payload, mark in _UNREADABLE.items()}
 
 
 def _kept(resource: Resource, terms: Terminology) -> KeptResource:
     digest = hashlib.sha256(resource.payload).hexdigest()
-    return KeptResource(resource.type, resource.id, resource.url, digest, msgspec.Raw(least(resource, terms)))
+    kept = least(resource, terms)
+    return KeptResource(resource.type, resource.id, resource.url, digest, msgspec.Raw(_UNREADABLE.get(kept, kept)))
+
+
+def _payload(kept: KeptResource) -> memoryview:
+    fields = bytes(kept.fields)
+    return memoryview(_AS_THEY_WERE.get(fields, fields))
 
 
 class KeptSource:
