@@ -193,13 +193,23 @@ class Trend:
     says: str
 
     @property
+    def is_change(self) -> bool:
+        """Whether each score already is a change: then two of them are not subtracted from one another."""
+        return bool(self.instrument.data.get("is-change"))
+
+    @property
     def limits(self) -> tuple[float, float] | None:
         """Lowest and highest possible score."""
         return self.instrument.range(self.subscale)
 
     @property
     def mark(self) -> float | None:
-        """The score from which on the baseline has improved by the important change; None where none is known."""
+        """The score from which on the baseline has improved by the important change; None where none is known.
+
+        Of a measure that tells of a change itself, it is the change that is important.
+        """
+        if self.important is not None and self.is_change:
+            return self.important[0]
         if self.important is None or self.baseline is None or self.baseline.score is None:
             return None
         gain = self.important[0] if self.instrument.higher_is_better else -self.important[0]
@@ -227,8 +237,9 @@ def _trend(story: Story, usual: Instrument, several: Sequence[Measure], weighed:
     instrument = usual.on_scale(first.scale, first.subscale)
     scores = tuple(m for m in several if m.day.exact and m.score is not None)
     final = [m for m in scores if not m.preliminary and m.day.within(None, story.as_of)]
+    is_change = bool(usual.data.get("is-change"))
     change = weighed
-    if change is None and len(final) > 1:
+    if change is None and len(final) > 1 and not is_change:
         change = change_of(usual, final[0], final[-1])
     return Trend(
         label=_label(usual, first),
@@ -238,7 +249,7 @@ def _trend(story: Story, usual: Instrument, several: Sequence[Measure], weighed:
         scores=scores,
         others=tuple(m for m in several if m not in scores),
         important=instrument.important_change(first.subscale),
-        baseline=change.baseline if change else next(iter(final), None),
+        baseline=change.baseline if change else None if is_change else next(iter(final), None),
         latest=change.latest if change else None,
         says=read_change(weighed).says if weighed else "",
     )

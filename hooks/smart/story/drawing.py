@@ -44,7 +44,8 @@ def drawing(
     days = [day for each in drawn for day, _ in each.points]
     chart = charts().DateLine(
         js=(), css=(), width=WIDTH, height=HEIGHT, explicit_size=False, show_legend=False, title=None,
-        disable_xml_declaration=True, show_minor_y_labels=True, range=limits, zero=zero, margin=8, margin_right=30, spacing=6,
+        disable_xml_declaration=True, show_minor_y_labels=True, range=limits, zero=zero,
+        margin=8, margin_right=30, spacing=6,
         style=style(label_font_size=FONT, major_label_font_size=FONT, font_family="sans-serif"),
         x_value_formatter=lambda day: f"{day:%b} {day:%y}", value_formatter=lambda value: f"{value:g}",
     )  # fmt: skip

@@ -16,7 +16,7 @@ from cds.errors import InputError
 from cds.fhir.reading import Reading
 from cds.fhir.responses import read_responses
 from cds.instruments import Instrument, number_in
-from cds.model import Resource
+from cds.model import Code, Measure, Resource
 from cds.terminology import Terminology
 
 Json = dict[str, Any]
@@ -95,6 +95,8 @@ def _fields(items: Iterable[Json], heading: str) -> Iterator[Field]:
         kind, text = item["type"], str(item.get("text", ""))
         if kind == "group":
             yield from _fields(item.get("item", ()), text or heading)
+            continue
+        if item.get("readOnly"):  # what is computed is not asked
             continue
         if kind not in ("choice", "integer", "decimal"):
             raise InputError(
@@ -192,14 +194,32 @@ def resources_of(filled: Filled, terms: Terminology, patient: str, author: str =
     kept = Resource("QuestionnaireResponse", response["id"], json.dumps(response).encode())
     measures, _ = read_responses(reading, [kept])
     scores = [each for each in measures if each.instrument == form.id and each.score is not None]
+    response["item"] += [_computed(item, each) for item in form.questionnaire["item"] for each in scores
+                         if item.get("readOnly") and _is_score(item, each, terms)]  # fmt: skip
     more = {"derivedFrom": [{"reference": f"QuestionnaireResponse/{response['id']}"}]}
     found = [_observation(filled, terms, each.subscale, each.score or 0.0, patient, author) | more for each in scores]
     return [response, *found]
 
 
+def _is_score(item: Json, measure: Measure, terms: Terminology) -> bool:
+    """Whether an item that is computed is this score (SDC, calculatedExpression), by its code."""
+    codes = [Code(terms.system(code["system"]), code["code"]) for code in item.get("code", ())]
+    found = next(filter(None, map(terms.measure_for_code, codes)), None)
+    return found is not None and (found[0].id, found[1]) == (measure.instrument, measure.subscale)
+
+
+def _computed(item: Json, measure: Measure) -> Json:
+    return _bare(item) | {"answer": [{"valueDecimal": measure.score}]}
+
+
+def _bare(item: Json) -> Json:
+    """An item as a response repeats it."""
+    return {name: item[name] for name in ("linkId", "definition", "text") if name in item}
+
+
 def _response(filled: Filled, form: Json, patient: str, author: str, base_url: str) -> Json:
     url = f"{base_url.rstrip('/')}/fhir/Questionnaire/{form['id']}" if base_url else form["url"]
-    answers = {field.link: (field, filled.answers[field.name]) for field in filled.form.fields}
+    answers = {field.link: filled.answers[field.name] for field in filled.form.fields}
     response: Json = {
         "resourceType": "QuestionnaireResponse",
         "id": f"entered-{form['id']}",
@@ -212,13 +232,12 @@ def _response(filled: Filled, form: Json, patient: str, author: str, base_url: s
     return response | ({"author": {"reference": author}} if author else {})
 
 
-def _answered(items: Sequence[Json], answers: Mapping[str, tuple[Field, str]]) -> Iterator[Json]:
+def _answered(items: Sequence[Json], answers: Mapping[str, str]) -> Iterator[Json]:
     for item in items:
-        told = {name: item[name] for name in ("linkId", "definition", "text") if name in item}
         if item["type"] == "group":
-            yield told | {"item": list(_answered(item["item"], answers))}
-        elif answers[item["linkId"]][1]:
-            yield told | {"answer": [_answer(item, answers[item["linkId"]][1])]}
+            yield _bare(item) | {"item": list(_answered(item["item"], answers))}
+        elif item["linkId"] in answers and answers[item["linkId"]]:
+            yield _bare(item) | {"answer": [_answer(item, answers[item["linkId"]])]}
 
 
 def _answer(item: Json, value: str) -> Json:

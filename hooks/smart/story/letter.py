@@ -105,7 +105,7 @@ def _concerning(said: Json, kind: Kind) -> Iterable[Sentence]:
     requested = _count(said, "requested")
     lines = f", lines {', '.join(said['lines'])}" if said["lines"] else ""
     if requested is not None:
-        yield Sentence(f"The order asks for {requested} of {said['orderLabel']}{lines}.", (said["order"],))
+        yield Sentence(f"The order asks for {requested}: {said['orderLabel']}{lines}.", (said["order"],))
     else:
         yield Sentence(f"The order is for {said['orderLabel']}{lines}.", (said["order"],))
         yield _gap(f"the number of visits ({said['requestedWhy'] or 'the order does not say it'})")

@@ -103,11 +103,9 @@ def _projections(course: Course, start: tuple[date, float]) -> list[Series]:
     """From the last visit asked for to the plan's end, at its least and at its most."""
     if course.projected is None or course.end is None or course.end <= start[0]:
         return []
-    low, high = course.projected.low, course.projected.high
-    lines = [Series("projected", [start, (course.end, float(low))], "circle")]
-    if high is not None and high != low:
-        lines.append(Series("projected", [start, (course.end, float(high))], "circle"))
-    return lines
+    ends = sorted({float(end) for end in (course.projected.low, course.projected.high) if end is not None})
+    lines = [Series("projected", [start, (course.end, end)]) for end in ends]
+    return [*lines, Series("projected", [(course.end, end) for end in ends], "circle", line=False)]
 
 
 def _visit_keys(course: Course) -> Iterable[tuple[str, str, str]]:
@@ -176,13 +174,20 @@ def score_picture(trend: Trend, as_of: date, number: int, *, drawn: bool = True)
     is_course = any(day < until for day, _ in points)
     svg = _draw_scores(trend, points, until, f"scores-{number}") if is_course and drawn else Markup()
     unit = f" {trend.unit}" if trend.unit else ""
-    better = "higher is better" if trend.instrument.higher_is_better else "lower is better"
+    better = " (higher is better)" if trend.instrument.higher_is_better else " (lower is better)"
     rows = [
         (str(m.day), _shown(m, unit), _role(trend, m), ", ".join(m.sources)) for m in (*trend.scores, *trend.others)
     ]
     table = Table(f"{trend.label}, day by day", ("Day", "Score", "Which", "Source"), tuple(rows))
     says = f"{trend.says[:1].upper()}{trend.says[1:]}." if trend.says else _no_pair(trend)
-    return Picture(f"scores-{number}", f"{trend.label} ({better})", says, svg, tuple(_score_keys(trend)), (table,))
+    return Picture(
+        f"scores-{number}",
+        f"{trend.label}{better if trend.limits else ''}",
+        says,
+        svg,
+        tuple(_score_keys(trend)),
+        (table,),
+    )
 
 
 def _draw_scores(trend: Trend, points: Sequence[tuple[date, float]], last: date, name: str) -> Markup:
@@ -195,6 +200,8 @@ def _draw_scores(trend: Trend, points: Sequence[tuple[date, float]], last: date,
     if mark is not None and base is not None:
         mark = min(max(mark, low), high)
         series.append(Series("band", [(first, mark), (last, mark)], fill=True))
+    elif mark is not None:
+        series.append(Series("band", [(first, mark), (last, mark)]))
     if base is not None:
         series.append(Series("baseline", [(first, base), (last, base)]))
     series.append(Series("scores", points, "circle"))
@@ -205,7 +212,8 @@ def _draw_scores(trend: Trend, points: Sequence[tuple[date, float]], last: date,
 
 def _score_keys(trend: Trend) -> Iterable[tuple[str, str, str]]:
     unit = f" {trend.unit}" if trend.unit else ""
-    yield "scores", "●", "scores"
+    if trend.scores:
+        yield "scores", "●", "scores"
     if trend.baseline is not None:
         yield "baseline", "┄", f"baseline: {_shown(trend.baseline, unit)} on {trend.baseline.day}"
     if trend.latest is not None:
@@ -216,7 +224,7 @@ def _score_keys(trend: Trend) -> Iterable[tuple[str, str, str]]:
     amount, kind, verified = trend.important
     checked = "a verified figure" if verified else "a figure that nobody has verified"
     beyond = f"; improved from {trend.mark:g}" if trend.mark is not None and _reachable(trend) else ""
-    yield "band", "▒", f"{kind or 'important change'} {amount:g}{unit}, {checked}{beyond}"
+    yield "band", "▒", f"change that matters: {amount:g}{unit} ({kind or 'of no named kind'}), {checked}{beyond}"
 
 
 def _reachable(trend: Trend) -> bool:
@@ -225,6 +233,10 @@ def _reachable(trend: Trend) -> bool:
 
 def _no_pair(trend: Trend) -> str:
     days = {m.day.exact for m in trend.scores}
+    if not days:
+        return "Told in words, or on no certain day: there is no number to compare."
+    if trend.is_change:
+        return "It tells of a change since the start by itself."
     return "One score only: there is nothing to compare it with." if len(days) <= 1 else "Not compared for this order."
 
 
