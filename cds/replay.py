@@ -74,19 +74,34 @@ def replay(ledger: Ledger, entry: Entry, terms: Terminology, policies: Sequence[
     """Assess a recorded call again, with what it rested on and with what is in force today."""
     body = entry.body or {}
     content = ledger.content(content_of(body))
-    basis = body["basis"]
-    try:
-        then_terms, then_policies = _restored(content[basis["policies"]], content[basis["vocabularies"]])
-        assessments = assessed_again(body, content, then_terms, then_policies)
-    except KeyError as missing:
-        remedy = "therapy-cds replay --verify tells what else is gone"
-        raise InputError(f"What the call rested on is gone ({str(missing)[1:13]}…)", remedy=remedy) from None
-    differences = _differences(body, assessments)
+    assessments, differences = _then(body, content)
     try:
         now = assessed_again(body, content, terms, policies)
     except CdsError as problem:
         return Replay(entry, assessments, differences, (), str(problem))
     return Replay(entry, assessments, differences, _differences(body, now))
+
+
+def replay_then(ledger: Ledger, entry: Entry) -> Replay:
+    """Assess a recorded call again with what it rested on, and leave today aside."""
+    body = entry.body or {}
+    return Replay(entry, *_then(body, ledger.content(content_of(body))), ())
+
+
+def _then(
+    body: Mapping[str, Any], content: Mapping[str, bytes]
+) -> tuple[tuple[Assessment, ...], tuple[Difference, ...]]:
+    """What today's code makes of it with the policies and vocabularies of that day; InputError where those are gone."""
+    basis = body["basis"]
+    try:
+        terms, policies = restored(content[basis["policies"]], content[basis["vocabularies"]])
+        assessments = assessed_again(body, content, terms, policies)
+    except KeyError as missing:
+        remedy = "therapy-cds replay --verify tells what else is gone"
+        raise InputError(
+            f"What the call rested on is gone or was changed ({str(missing)[1:13]}…)", remedy=remedy
+        ) from None
+    return assessments, _differences(body, assessments)
 
 
 def assessed_again(

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy.engine import make_url
 
 from hooks.sandbox.processes import free_port
 from hooks.settings import PREFIX, Settings
@@ -76,7 +77,22 @@ def test_nothing_more_than_needed_is_allowed_when_compose_starts_a_service(name:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     assert not service.get("privileged")
-    assert "volumes" not in service
+    # Only the ledger outlives a container, and nothing of the machine itself is lent to one.
+    assert service.get("volumes", []) == (["ledger:/var/lib/postgresql/data"] if name == "database" else [])
+
+
+def test_the_ledger_is_on_the_database_when_compose_starts_the_service() -> None:
+    service, database = COMPOSE["services"]["service"], COMPOSE["services"]["database"]
+    url = make_url(service["environment"]["THERAPY_CDS_DATABASE_URL"])
+    given = database["environment"]
+    assert (url.database, url.username) == (given["POSTGRES_DB"], given["POSTGRES_USER"])
+    assert url.get_backend_name() == "postgresql"
+    # On the loopback of the network that they share, and on no port of the machine.
+    assert url.host == "127.0.0.1"
+    assert "listen_addresses=127.0.0.1" in database["command"]
+    assert database["network_mode"] == service["network_mode"]
+    assert "ports" not in database
+    assert service["depends_on"]["database"]["condition"] == "service_healthy"
 
 
 def test_the_service_accepts_its_settings_when_compose_starts_it() -> None:

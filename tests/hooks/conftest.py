@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -20,3 +22,10 @@ def app() -> Flask:
 def client(app: Flask) -> FlaskClient:
     """A client of that application, on loopback."""
     return app.test_client()
+
+
+@pytest.fixture
+def tampered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FlaskClient:
+    """A client of an application with a ledger of its own: for answers that cannot come out again the same."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return create_app(Settings()).test_client()

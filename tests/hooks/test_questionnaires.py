@@ -107,11 +107,11 @@ def test_instruments_are_asked_for_by_name_when_they_have_no_form(client: FlaskC
 
 
 def test_the_first_with_a_form_is_offered_too_when_the_preferred_have_none(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    tampered: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terms = client.application.extensions["therapy-cds"].terms
+    terms = tampered.application.extensions["therapy-cds"].terms
     monkeypatch.setitem(terms.forms, "psfs", {"id": "psfs", "version": "2"})
-    asked = [task["input"][0] for task in tasks(client, request())]
+    asked = [task["input"][0] for task in tasks(tampered, request())]
     assert [item.get("valueString") for item in asked] == ["HAGOS", "iHOT-12", None]
     assert asked[2]["valueCanonical"] == f"{Settings().base_url}/fhir/Questionnaire/psfs|2"
 

@@ -455,7 +455,7 @@ def test_the_others_are_weighed_and_it_is_said_when_one_order_has_no_code(client
 
 
 def test_one_order_fails_alone_when_a_criterion_has_a_fault(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tampered: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from cds.rules.criteria import KINDS
 
@@ -467,7 +467,7 @@ def test_one_order_fails_alone_when_a_criterion_has_a_fault(
         return kind.test(case, params)
 
     monkeypatch.setitem(KINDS, "visits-within", type(kind)(kind.name, faulty, kind.facts))
-    answer = answered(client, request(draft(id="one"), draft(id="two")))
+    answer = answered(tampered, request(draft(id="one"), draft(id="two")))
     first, second = (assessment(answer, index) for index in (0, 1))
     assert (first["outcome"], second["outcome"]) == ("insufficient-information", "criteria-not-met")
     told = [card for card in answer["cards"] if "one" in json.dumps(card["extension"])]

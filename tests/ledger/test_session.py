@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cds.ledger.ledger import CALL, Ledger
-from cds.replay import replay
-from cds.rules.load import load_policies, packaged_policies
-from cds.terminology import packaged
+from cds.replay import replay_then
 from hooks.app import create_app
 from hooks.settings import Settings
 from tests.hooks.calls import EXAMPLES, answered, request
@@ -20,13 +18,11 @@ def test_every_assessment_comes_out_the_same_when_the_session_is_over(
     for name in EXAMPLES:  # so that there is something to replay, whichever tests were chosen
         answered(client, request(name=name))
     ledger = open_ledger(ledger_url)
-    terms = packaged()
-    policies = load_policies([packaged_policies()], terms)
     replayed, unlike = 0, []
     for entry in ledger.entries(CALL):
         if entry.body is None:
             continue
-        found = replay(ledger, entry, terms, policies)
+        found = replay_then(ledger, entry)
         replayed += len(found.assessments)
         unlike += [f"entry {entry.sequence}, {entry.body['hook']}: {each}" for each in found.differences]
     assert unlike == []
