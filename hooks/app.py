@@ -28,6 +28,8 @@ from hooks.clients import read_clients, tell_leniencies
 from hooks.routes import discovery, feedback, fhir, health, insights, services
 from hooks.seen_tokens import SeenInDatabase, SeenTokens
 from hooks.settings import Settings
+from hooks.smart import routes as smart
+from hooks.smart.app import Smart, smart_of
 
 SEARCHES_AT_ONCE = 20
 
@@ -45,6 +47,7 @@ class Deployment:
     callers: Authenticator
     ledger: Ledger
     basis: Basis
+    smart: Smart | None
     warmth: Warmth = field(default_factory=Warmth)
 
 
@@ -71,15 +74,18 @@ def create_app(settings: Settings | None = None) -> Flask:
         callers=_callers(settings, session, SeenInDatabase(engine)),
         ledger=ledger,
         basis=basis_of(folders, files("fhir_profiles")),
+        smart=smart_of(settings, session, engine, ledger),
     )
     app = Flask("hooks", static_folder=None, template_folder=None)
     app.url_map.strict_slashes = False  # some clients end every address with a slash
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mib * 2**20
     app.extensions["therapy-cds"] = deployment
     errors.register(app)
-    # Browser clients need CORS on answers of every status; the wildcard is safe because no cookies are used.
+    # Browser clients need CORS on answers of every status; the wildcard is safe because no cookies are used;
+    # the SMART app's pages, which use one, are for no other origin's scripts.
     CORS(
         app,
+        resources=r"/(?!smart/).*",
         origins=list(settings.cors_origins),
         methods=["GET", "POST", "OPTIONS"],
         allow_headers=["Authorization", "Content-Type"],
@@ -92,6 +98,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(feedback.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(fhir.blueprint)
+    app.register_blueprint(smart.blueprint)
     app.register_blueprint(insights.blueprint)
     app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]
     return app

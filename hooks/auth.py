@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 SKEW_SECONDS = 60
 MAX_TOKEN = 8192
 DEVELOPMENT = Client("development")
-# Open to everybody: they tell nothing but that the service is up.
-OPEN_BLUEPRINTS = frozenset(("health",))
+# Open to everybody: the one tells nothing but that the service is up, the other has sessions of its own.
+OPEN_BLUEPRINTS = frozenset(("health", "smart"))
 # For operators: open to this machine, in production too.
 LOCAL_ENDPOINTS = frozenset(("metrics",))
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")

@@ -19,6 +19,7 @@ from hooks import markdown
 from hooks.asking import Draft, Tools
 from hooks.configuration import CARD_TYPES, CARDS_PER_ORDER, LATEST, Configuration
 from hooks.drafts import drafts_of, problem_draft
+from hooks.naming import names_of
 
 Json = dict[str, Any]
 SUMMARY_LENGTH = 139
@@ -35,7 +36,8 @@ class View:
     Where it `opens`, an order's first card carries the outcome with all that is open. Where it is not `whole`, a part
     of the criteria was weighed only, and there is no outcome to tell. `about` are the resources that an order's cards
     are about, and `subjects` those that coverage information is put on, where that is not the order itself. `problem`
-    begins the card of what could not be read of the call.
+    begins the card of what could not be read of the call. `among` is how many resources the call holds: a card about
+    some of them only says in its detail which order it speaks of (CRD 2.2.1, dev-24).
     """
 
     drafts: Callable[[Assessment, Tools], Sequence[Draft]] = drafts_of
@@ -45,6 +47,7 @@ class View:
     about: Callable[[Assessment], Sequence[str]] = lambda assessment: (assessment.order.reference,)
     subjects: Callable[[Assessment], Sequence[Mapping[str, Any]]] = lambda assessment: (assessment.order.resource,)
     problem: str = "One order could not be weighed"
+    among: int = 1
 
 
 WHOLE = View()
@@ -62,22 +65,29 @@ class CardMaker:
         configuration: Configuration | None = None,
         payer: str = "",
         view: View = WHOLE,
+        *,
+        has_app: bool = False,
     ) -> None:
         """`new_id` gives a fresh uuid for each card and suggestion; `payer` is the insurer's name where one runs this.
 
         `configuration` bounds how many cards an order gets and of which types, and says for which version of CRD.
-        `view` is how the hook tells an assessment.
+        `view` is how the hook tells an assessment. `has_app`: each order has a link to the SMART app.
         """
         self._view = view
         self._configuration = configuration or Configuration()
         self._payer = payer
         self._reasons = override_reasons
         self._tools = Tools(today, new_id, base_url)
+        self._app = f"{base_url}/smart/launch" if has_app else ""
         self._new_id = new_id
 
     def response(self, assessments: Sequence[Assessment], problems: Sequence[str] = ()) -> Json:
         """The body of an answer: cards, and for integrators what each assessment came out as."""
-        orders = [self.cards(assessment) for assessment in _each_safety_once(assessments)]
+        names = names_of([assessment.order for assessment in assessments])
+        orders = [
+            self.cards(each, name if len(self._view.about(each)) < self._view.among else "")
+            for each, name in zip(_each_safety_once(assessments), names, strict=True)
+        ]
         # What must be asked of the patient goes before every order's cards.
         cards = sorted((card for cards in orders for card in cards), key=_after_safety)
         unread = self._chosen([problem_draft(problem, self._view.problem) for problem in problems])
@@ -88,11 +98,27 @@ class CardMaker:
             response["extension"] = {"example.therapy-cds.assessments": briefs}
         return response
 
-    def cards(self, assessment: Assessment) -> list[Json]:
-        """The cards of one order, most important first, at most as many as the configuration allows."""
+    def cards(self, assessment: Assessment, name: str = "") -> list[Json]:
+        """The cards of one order, most important first, at most as many as the configuration allows.
+
+        `name` tells the order from what else the call holds.
+        """
         drafts = self._chosen(self._view.drafts(assessment, self._tools))[: self._most]
         first = next((draft for draft in drafts if draft.of_policy), None)
-        return [self._dress(draft, assessment, first=draft is first) for draft in drafts]
+        dressed = [self._dress(draft, assessment, name, first=draft is first) for draft in drafts]
+        return self._with_app(dressed, assessment)
+
+    def _with_app(self, cards: list[Json], assessment: Assessment) -> list[Json]:
+        """The cards of one order, the first without a link of its own with one to the app.
+
+        A card holds links of one type only (CRD 2.2.1, Launch SMART Application, External Reference). The app learns
+        by `appContext` which assessment to open; it says nothing of the patient.
+        """
+        card = next((each for each in cards if "links" not in each), None)
+        if self._app and assessment.id and card is not None:
+            link = {"label": "Details", "url": self._app, "type": "smart", "appContext": assessment.id}
+            card["links"] = [link]
+        return cards
 
     @property
     def _most(self) -> int:
@@ -107,7 +133,7 @@ class CardMaker:
 
     # ------------------------------------------------------------------------------------------ rendering
 
-    def _detail(self, draft: Draft, assessment: Assessment, *, first: bool) -> str:
+    def _detail(self, draft: Draft, assessment: Assessment, name: str, *, first: bool) -> str:
         """The criteria that matter here, what would change them, and whose criteria these are.
 
         The first card of an order carries its outcome, every required criterion that is not met or unknown,
@@ -117,6 +143,7 @@ class CardMaker:
         opening = first and self._view.opens
         rows = [*draft.rows, *(r for r in open_ if opening and r not in draft.rows)]
         return markdown.join(
+            f"Order: {markdown.escape(name)}" if name else "",
             f"**{markdown.escape(assessment.says)}**" if opening and assessment.says != draft.summary else "",
             markdown.escape(draft.lead),
             markdown.criteria_table(rows),
@@ -125,7 +152,7 @@ class CardMaker:
             markdown.source_line(assessment) if first else "",
         )
 
-    def _dress(self, draft: Draft, assessment: Assessment | None, *, first: bool = False) -> Json:
+    def _dress(self, draft: Draft, assessment: Assessment | None, name: str = "", *, first: bool = False) -> Json:
         """A card in the shape of CDS Hooks 2.0.1, Card Attributes."""
         about = assessment if draft.of_policy else None
         card: Json = {
@@ -136,7 +163,7 @@ class CardMaker:
         }
         if reasons := fitting(self._reasons, _kinds(draft)):
             card["overrideReasons"] = [{"code": r.code, "system": r.system, "display": r.display} for r in reasons]
-        detail = self._detail(draft, about, first=first) if about else markdown.escape(draft.lead)
+        detail = self._detail(draft, about, name, first=first) if about else markdown.escape(draft.lead)
         if detail:
             card["detail"] = detail
         if draft.offers:

@@ -8,8 +8,8 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, ParamSpec
 from uuid import uuid4
@@ -35,6 +35,8 @@ from hooks.sandbox.show import console_for
 from hooks.sandbox.signing import orders_to_sign
 from hooks.sandbox.signing import sign as sign_orders
 from hooks.settings import Settings
+from hooks.smart.keys import Key, Keys
+from hooks.smart.registration import read_ehrs
 
 P = ParamSpec("P")
 Port = click.IntRange(0, 65535)
@@ -126,6 +128,10 @@ def serve(host: str, port: int, workers: int) -> None:
     all_policies()
     if settings.clients:
         read_clients(settings.clients, production=settings.is_production)
+    if settings.smart_servers:
+        read_ehrs(settings.smart_servers, production=settings.is_production)
+        # Here, before there are several workers.
+        Keys(settings.smart_keys_folder)
     _refuse_taken_port(host, port)
     # Imported here: the other commands need no web server.
     from granian import Granian
@@ -238,6 +244,35 @@ def load(fhir: str, directory: Path | None, wait: float) -> None:
         count = load_example(server, example)
         left_out = f"; {len(example.drafts)} draft order kept for the order form" if example.drafts else ""
         click.echo(f"{example.name}: {count} resources of Patient/{example.patient_id} loaded{left_out}")
+
+
+@main.group()
+def keys() -> None:
+    """The SMART app's own keys (THERAPY_CDS_SMART_KEYS): made where there are none."""
+
+
+@keys.command("list")
+@_said_plainly
+def keys_list() -> None:
+    """Show the keys: id, use, and when each was made and retired. Never the keys themselves."""
+    _show_keys(Keys(Settings.from_environment().smart_keys_folder).all())
+
+
+@keys.command()
+@_said_plainly
+def rotate() -> None:
+    """Make new keys. The old public ones stay published for a day, and sessions go on."""
+    _show_keys(Keys(Settings.from_environment().smart_keys_folder).rotate())
+
+
+def _show_keys(found: Iterable[Key]) -> None:
+    for key in found:
+        made, retired = (_day(key.made), f"retired {_day(key.retired)}" if key.retired else "in use")
+        click.echo(f"{key.id}  {key.use:<6}  made {made}  {retired}")
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 main.add_command(evaluate)

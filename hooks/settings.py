@@ -38,6 +38,9 @@ KNOWN = (
     "PAYER_NAME",
     "PAYER_IDENTIFIERS",
     "PAYER_CONTACT",
+    "SMART_SERVERS",
+    "SMART_KEYS",
+    "SMART_LINKS",
 )
 
 
@@ -65,6 +68,9 @@ class Settings:
     payer_contact: tuple[str, ...] = ()
     database_url: str = ""
     retention_days: int | None = None
+    smart_servers: Path | None = None
+    smart_keys: Path | None = None
+    smart_links: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -95,6 +101,9 @@ class Settings:
             payer_identifiers=tuple(_list(given, "PAYER_IDENTIFIERS")),
             payer_contact=tuple(_list(given, "PAYER_CONTACT")),
             database_url=given.get("DATABASE_URL", ""),
+            smart_servers=Path(given["SMART_SERVERS"]) if "SMART_SERVERS" in given else None,
+            smart_keys=Path(given["SMART_KEYS"]) if "SMART_KEYS" in given else None,
+            smart_links=_switch(given, "SMART_LINKS", on=cls.smart_links),
             retention_days=round(_number(given, "RETENTION_DAYS", 0, 0, 36500)) or None,
         )
         settings.check()
@@ -110,8 +119,12 @@ class Settings:
         """Where the ledger is: as set, else one SQLite file in the user's folder for state (XDG base directories)."""
         if self.database_url:
             return self.database_url
-        state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-        return f"sqlite:///{state}/therapy-cds/ledger.sqlite3"
+        return f"sqlite:///{_state_folder()}/ledger.sqlite3"
+
+    @property
+    def smart_keys_folder(self) -> Path:
+        """Where the app's keys are: as set, else beside the default ledger."""
+        return self.smart_keys or _state_folder() / "keys"
 
     @property
     def is_payer(self) -> bool:
@@ -132,7 +145,11 @@ class Settings:
             _check_server("FHIR_SERVERS", url, production=self.is_production)
         for url in self.private_fhir_servers:
             _check_server("PRIVATE_FHIR_SERVERS", url, production=self.is_production)
-        for name, file in (("BACKEND_CLIENTS", self.backend_clients), ("CLIENTS", self.clients)):
+        for name, file in (
+            ("BACKEND_CLIENTS", self.backend_clients),
+            ("CLIENTS", self.clients),
+            ("SMART_SERVERS", self.smart_servers),
+        ):
             if file is not None and not file.is_file():
                 raise _refuse(name, f"names '{file}', which is no file", "Name a YAML file")
         for path in self.policy_path:
@@ -167,6 +184,11 @@ class Settings:
         if url in self.fhir_servers:
             return True
         return not self.is_production and not self.fhir_servers and _is_plain_loopback(url)
+
+
+def _state_folder() -> Path:
+    """The service's own folder among the user's folders for state (XDG base directories)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "therapy-cds"
 
 
 def _is_plain_loopback(url: str) -> bool:
@@ -215,6 +237,13 @@ def _network(text: str) -> Network:
     if not any(isinstance(wide, type(network)) and network.subnet_of(wide) for wide in PRIVATE):  # type: ignore[arg-type]
         raise _refuse("TRUSTED_NETWORKS", f"names {network}, which is not private", "Name private networks only")
     return network
+
+
+def _switch(given: Mapping[str, str], name: str, *, on: bool) -> bool:
+    value = given.get(name, "on" if on else "off")
+    if value not in ("on", "off"):
+        raise _refuse(name, f"is '{value}'", "It is 'on' or 'off'")
+    return value == "on"
 
 
 def _number(given: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

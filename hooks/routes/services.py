@@ -31,6 +31,7 @@ from hooks.coverage_stance import check_coverages, payers_of
 from hooks.protocol import HookRequest, parse_request
 from hooks.recording import put_on_record
 from hooks.routes.discovery import HOOKS, prefetch_templates
+from hooks.smart.app import has_link
 
 if TYPE_CHECKING:
     from hooks.app import Deployment
@@ -75,7 +76,10 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
     if settings.is_payer:
         check_coverages(assessments, payers_of(deployment.policies, settings.payer_identifiers))
     reasons = deployment.terms.override_reasons
-    maker = CardMaker(settings.base_url, reasons, today, _new_id, configuration, settings.payer_name, question.view)
+    maker = CardMaker(
+        settings.base_url, reasons, today, _new_id, configuration, settings.payer_name, question.view,
+        has_app=has_link(deployment.smart, settings, hook.fhir_server),
+    )  # fmt: skip
     response = maker.response(assessments, question.problems)
     # An assessment of a part of the criteria says nothing of coverage.
     told = _with_subjects(assessments, question.view) if question.view.whole and configuration.coverage_info else ()
@@ -83,7 +87,7 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
         response["systemActions"] = actions  # left out where there is nothing to say: no member may be empty
     put_on_record(
         deployment, hook, service=service_id, client=g.client.name, began=began,
-        milliseconds=(datetime.now(UTC) - began).total_seconds() * 1000, asked=asked, aliases=hook.aliases(),
+        milliseconds=(datetime.now(UTC) - began).total_seconds() * 1000, asked=asked, aliases=question.aliases,
         source=source, assessments=assessments, problems=question.problems, response=response,
         templates=prefetch_templates(deployment.policies, deployment.terms, hook.hook), kinds=caller.kinds,
     )  # fmt: skip
