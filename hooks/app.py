@@ -28,8 +28,8 @@ from hooks.clients import read_clients, tell_leniencies
 from hooks.routes import discovery, feedback, fhir, health, insights, services
 from hooks.seen_tokens import SeenInDatabase, SeenTokens
 from hooks.settings import Settings
-from hooks.smart import routes as smart
 from hooks.smart.app import Smart, smart_of
+from hooks.smart.story import routes as smart
 
 SEARCHES_AT_ONCE = 20
 
@@ -98,8 +98,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(feedback.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(fhir.blueprint)
-    app.register_blueprint(smart.blueprint)
     app.register_blueprint(insights.blueprint)
+    app.register_blueprint(smart.blueprint)
     app.wsgi_app = Drain(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
@@ -108,7 +108,8 @@ def _servers(settings: Settings, session: requests.Session) -> FhirServers:
     """The FHIR servers that may be asked, each with its breaker and with the service's own access where it has one."""
     path = settings.backend_clients
     backends = read_backend_clients(path, settings.fhir_servers) if path else ()
-    return FhirServers(session, settings.fhir_servers, backends, metrics.tell_breaker)
+    batch = settings.batch == "auto"
+    return FhirServers(session, settings.fhir_servers, backends, metrics.tell_breaker, batch=batch)
 
 
 def _callers(settings: Settings, session: requests.Session, seen: SeenTokens) -> Authenticator:

@@ -26,10 +26,11 @@ from werkzeug.exceptions import HTTPException
 from cds.errors import CdsError, TechnicalError
 from hooks.smart.app import Smart
 from hooks.smart.cookie import new_browser
-from hooks.smart.errors import LaunchRefused, SmartError
+from hooks.smart.errors import LaunchRefused, NotShown, SmartError
 from hooks.smart.record import Shown, linked, others
 from hooks.smart.registration import Ehr
 from hooks.smart.session import Session
+from hooks.smart.story.pages import story_page
 from hooks.smart.view import limits_of, view_of
 
 if TYPE_CHECKING:
@@ -132,8 +133,11 @@ def page(handle: str) -> str:
     if shown is None:
         limits = limits_of(session)
         return render_template("smart/empty.html", session=session, ehr=ehr, limits=limits)
-    view = view_of(shown, session)
-    return render_template("smart/assessment.html", session=session, ehr=ehr, view=view, others=others(shown))
+    try:
+        return story_page(session, ehr, shown)
+    except NotShown:  # its grounds are past their retention; what was said still stands
+        view = view_of(shown, session)
+        return render_template("smart/assessment.html", session=session, ehr=ehr, view=view, others=others(shown))
 
 
 @blueprint.post("/<handle>/end")
