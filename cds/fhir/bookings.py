@@ -139,7 +139,9 @@ def read_encounter(
     return Booking(resource.reference, "context.encounterId", sent, mine.day, mine.discipline, True, mine.sites, orders)
 
 
-def order_of(bookings: Sequence[Booking], terms: Terminology, patient: str) -> Order | None:
+def order_of(
+    bookings: Sequence[Booking], terms: Terminology, patient: str, aliases: Mapping[str, str] | None = None
+) -> Order | None:
     """An order for what some bookings of one kind say themselves; None where they say nothing that is therapy.
 
     Its id is made of the first booking's; nothing of that name is on file.
@@ -162,18 +164,22 @@ def order_of(bookings: Sequence[Booking], terms: Terminology, patient: str) -> O
     }
     if not request["code"]["coding"] and not request["code"]["text"]:
         return None
-    return _as_booked(request, bookings, terms, patient)
+    return _as_booked(request, bookings, terms, patient, aliases or {})
 
 
-def as_booked(order: Order, bookings: Sequence[Booking], terms: Terminology) -> Order:
+def as_booked(
+    order: Order, bookings: Sequence[Booking], terms: Terminology, aliases: Mapping[str, str] | None = None
+) -> Order:
     """The order as far as it is being booked: its visits are the bookings, one for each day, and no others.
 
     It is of the first day booked, or of today: when it was written does not matter any more.
     """
-    return _as_booked(order.resource, bookings, terms, order.patient) or order
+    return _as_booked(order.resource, bookings, terms, order.patient, aliases or {}) or order
 
 
-def _as_booked(request: Json, bookings: Sequence[Booking], terms: Terminology, patient: str) -> Order | None:
+def _as_booked(
+    request: Json, bookings: Sequence[Booking], terms: Terminology, patient: str, aliases: Mapping[str, str]
+) -> Order | None:
     """Written as FHIR and read again, so that what the ledger keeps of the order is the order that was weighed."""
     days = sorted({b.day.exact for b in bookings if b.day and b.day.exact})
     undated = sum(b.day is None or b.day.exact is None for b in bookings)
@@ -182,11 +188,20 @@ def _as_booked(request: Json, bookings: Sequence[Booking], terms: Terminology, p
     booked = kept | {"quantityQuantity": {"value": len(days) + undated, **unit}}
     if days:
         booked["occurrenceTiming"] = {"event": [day.isoformat() for day in days]}
-    order = read_order(booked, terms, patient, bookings[0].where, {})
+    first = bookings[0]
+    order = read_order(booked, terms, patient, first.where, aliases)
+    if order is not None and (told := _told_by(first, order)):
+        order = read_order(booked | told, terms, patient, first.where, aliases)
     if order is None:
         return None
-    first = bookings[0]
     return replace(order, discipline=order.discipline or first.discipline, sites=order.sites or first.sites)
+
+
+def _told_by(first: Booking, order: Order) -> dict[str, Any]:
+    """Where and by whom, as far as only the booking says so, in members of an order."""
+    reasons = _dicts(first.resource.get("reasonCode"))
+    told: dict[str, Any] = {"bodySite": reasons} if first.sites and not order.sites and reasons else {}
+    return told | ({"performerType": _service(first.resource)} if first.discipline and not order.discipline else {})
 
 
 def _service(resource: Json) -> dict[str, Any]:

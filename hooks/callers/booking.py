@@ -45,18 +45,20 @@ def book(hook: HookRequest, ports: Ports, today: date) -> Question:
     """One order for each kind of therapy that is booked; its visits are the proposals. Other bookings: silence."""
     member = "appointments"
     aliases = hook.aliases(member)
-    bookings = read_proposals(hook.resources(member), ports.terms, hook.patient, aliases, ports.zone)
-    view = View(most=2, opens=False, problem="One appointment could not be checked")
+    proposed = hook.resources(member)
+    bookings = read_proposals(proposed, ports.terms, hook.patient, aliases, ports.zone)
+    view = View(most=2, opens=False, problem="One appointment could not be checked", among=len(proposed))
     if not bookings:
         return Question(view=view)
-    plans, problems = plans_for(bookings, ports, hook.patient)
+    plans, problems = plans_for(bookings, ports, hook.patient, aliases)
     if not plans:
         return Question(problems=problems, view=view)
     by_order = {plan.order.reference: plan for plan in plans}
     drafts = partial(_drafts, by_order, _diary(hook.patient, ports, today))
-    orders = tuple(as_booked(plan.order, plan.bookings, ports.terms) for plan in plans)
+    orders = tuple(as_booked(plan.order, plan.bookings, ports.terms, aliases) for plan in plans)
     about, subjects = partial(_appointments, by_order), partial(_resources, by_order)
-    return Question(orders, problems, view=replace(view, drafts=drafts, about=about, subjects=subjects))
+    view = replace(view, drafts=drafts, about=about, subjects=subjects)
+    return Question(orders, problems, view=view, aliases=aliases)
 
 
 def _appointments(plans: Mapping[str, Planned], assessment: Assessment) -> Sequence[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 from cds.model import Need, Order, Query
@@ -18,13 +18,15 @@ from hooks.protocol import HookRequest
 class Question:
     """What one call asks: these orders, on this day (None: each order's own), told in this view.
 
-    `problems` are what could not be read of the call, in words; each becomes a card.
+    `problems` are what could not be read of the call, in words; each becomes a card. `aliases` are the entries'
+    URLs by which the orders were read: the ledger reads them again by the same.
     """
 
     orders: tuple[Order, ...] = ()
     problems: tuple[str, ...] = ()
     as_of: date | None = None
     view: View = WHOLE
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from cds.fhir.orders import ACTIVE_ORDERS
 from cds.service import Ports
 from hooks.callers.caller import Caller, Question
 from hooks.callers.on_file import referred
+from hooks.cards import View
 from hooks.protocol import HookRequest
 
 
@@ -27,7 +28,7 @@ def dispatch(hook: HookRequest, ports: Ports, today: date) -> Question:
             remedy="Satisfy this prefetch key, or send fhirServer and fhirAuthorization of an allowed FHIR server",
         )
     lacking = [f"{reference} was not sent, and no FHIR server can be asked" for reference in found.lacking]
-    return Question(found.orders, (*found.problems, *lacking), as_of=today)
+    return Question(found.orders, (*found.problems, *lacking), as_of=today, view=View(among=len(named)))
 
 
 DISPATCH = Caller(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cds.errors import InputError
@@ -91,10 +91,13 @@ class Planned:
     why: str = ""
 
 
-def plans_for(bookings: Sequence[Booking], ports: Ports, patient: str) -> tuple[tuple[Planned, ...], tuple[str, ...]]:
+def plans_for(
+    bookings: Sequence[Booking], ports: Ports, patient: str, aliases: Mapping[str, str] | None = None
+) -> tuple[tuple[Planned, ...], tuple[str, ...]]:
     """Bookings with the order of each: the one they name, the one active order that fits, or one made of them.
 
     A missing order is no error. Problems are told only of bookings that nothing but their order could tell about.
+    `aliases` name what bookings refer to by their entry's URL.
     """
     found = referred([ref for booking in bookings for ref in booking.orders], ports, patient)
     named = {order.reference: order for order in found.orders}
@@ -108,15 +111,17 @@ def plans_for(bookings: Sequence[Booking], ports: Ports, patient: str) -> tuple[
         if order is not None or booking.is_therapy:
             key = order.reference if order else _kind_of(booking)
             groups.setdefault(key, (order, []))[1].append(booking)
-    plans = [_planned(order, several, ports, patient, why) for order, several in groups.values()]
+    plans = [_planned(order, several, ports, patient, aliases or {}, why) for order, several in groups.values()]
     unknown = any(not booking.is_therapy and named.keys().isdisjoint(booking.orders) for booking in bookings)
     return tuple(plan for plan in plans if plan is not None), found.problems if unknown else ()
 
 
-def _planned(order: Order | None, bookings: Sequence[Booking], ports: Ports, patient: str, why: str) -> Planned | None:
+def _planned(
+    order: Order | None, bookings: Sequence[Booking], ports: Ports, patient: str, aliases: Mapping[str, str], why: str
+) -> Planned | None:
     if order is not None:
         return Planned(order, tuple(bookings), made=False)
-    made = order_of(bookings, ports.terms, patient)
+    made = order_of(bookings, ports.terms, patient, aliases)
     return None if made is None else Planned(made, tuple(bookings), made=True, why=why)
 
 

@@ -26,10 +26,11 @@ EARLY = frozenset(("contraindication", "limits", "outcome-measure", "safety"))
 
 def sign(hook: HookRequest, ports: Ports, today: date) -> Question:
     """Every draft order; UnusableOrder (422) where there is not one that can be read."""
-    orders, problems = read_orders(hook.drafts(), ports.terms, hook.patient, hook.aliases())
+    drafts, aliases = hook.drafts(), hook.aliases()
+    orders, problems = read_orders(drafts, ports.terms, hook.patient, aliases)
     if problems and not orders:
         raise _unusable(problems[0])
-    return Question(orders, problems)
+    return Question(orders, problems, view=View(among=len(drafts)), aliases=aliases)
 
 
 def _unusable(problem: str) -> UnusableOrder:
@@ -50,7 +51,8 @@ def select(hook: HookRequest, ports: Ports, today: date) -> Question:
         if f"{draft['resourceType']}/{draft.get('id', '')}" in chosen and _has_subject(draft)
     ]
     orders, _ = read_orders(drafts, ports.terms, hook.patient, aliases)
-    return Question(orders, view=View(_early, most=1, opens=False, whole=False))
+    view = View(_early, most=1, opens=False, whole=False, among=len(hook.drafts()))
+    return Question(orders, view=view, aliases=aliases)
 
 
 def _has_subject(draft: Mapping[str, Any]) -> bool:
