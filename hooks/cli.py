@@ -18,6 +18,8 @@ import click
 
 from cds.cli import all_policies, evaluate, policy
 from cds.errors import CdsError
+from cds.ledger.database import engine_of
+from cds.ledger.ledger import Ledger
 from cds.ledger_cli import replay_command, report_command
 from cds.model import Assessment
 from cds.terminology import packaged
@@ -132,6 +134,9 @@ def serve(host: str, port: int, workers: int) -> None:
         read_ehrs(settings.smart_servers, production=settings.is_production)
         # Here, before there are several workers.
         Keys(settings.smart_keys_folder)
+    # So that a wrong database is told in the same way; its tables are there before the workers are.
+    with contextlib.closing(Ledger(engine_of(settings.ledger_url))) as ledger:
+        ledger.start()
     _refuse_taken_port(host, port)
     # Imported here: the other commands need no web server.
     from granian import Granian
@@ -149,6 +154,9 @@ def serve(host: str, port: int, workers: int) -> None:
         factory=True,
         websockets=False,
         log_level=LogLevels.error,
+        # One that was killed, by whatever takes memory back, must not end the others.
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
     ).serve()
 
 

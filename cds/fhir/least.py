@@ -51,6 +51,7 @@ SHAPES: Mapping[str, type[Shape]] = {
 }
 # What an odd server may send in the place of a Coding or CodeableConcept, and what is read of it all the same.
 _ALSO_READ = frozenset(("concept", "coding", "text", "system", "code", "display"))
+_WORDED = (shapes.QuestionnaireResponse, shapes.DocumentReference)
 _CODINGS = frozenset(("coding", "valueCoding"))
 # Longer than the stretch before a phrase in which a denial is looked for: no phrase denies the next.
 _APART = " " * 40
@@ -74,7 +75,7 @@ def least(resource: Resource, terms: Terminology) -> bytes:
         read = _decoder(shape).decode(resource.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _least_of_odd(resource.payload, shape, terms)
-    if not _is_worded(read):
+    if not _is_worded(shape, read):
         return _ENCODER.encode(read)
     return _ENCODER.encode(_hushed(shape, msgspec.to_builtins(read), terms))
 
@@ -168,11 +169,11 @@ def _shape_in(kind: Any) -> type[Shape] | None:  # noqa: ANN401 - any type of a 
 # ------------------------------------------------------------------------------------------------ free text
 
 
-def _is_worded(read: object) -> bool:
+def _is_worded(shape: type[Shape], read: Any) -> bool:  # noqa: ANN401 - an instance of the shape
     """Whether a resource holds free text that may name somebody."""
-    if isinstance(read, shapes.Observation):
+    if shape is shapes.Observation:
         return bool(read.valueString) or any(part.valueString for part in read.component)
-    return isinstance(read, shapes.QuestionnaireResponse | shapes.DocumentReference)
+    return shape in _WORDED
 
 
 def _hushed(shape: type[Shape], data: Json, terms: Terminology) -> Json:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import requests
 
 from cds.ledger.ledger import CALL, Ledger
+from hooks.sandbox.processes import Program, free_port
 from tests.hooks.calls import request
 from tests.ledger.databases import Database
 from tests.ledger.serving import Callers, Json, serving, workers_of
@@ -28,15 +32,22 @@ def test_every_answer_is_on_record_when_a_worker_is_killed(
     database_url: str, tmp_path: Path, open_ledger: Callable[..., Ledger]
 ) -> None:
     with serving(database_url, tmp_path) as (base, program):
-        with Callers(base) as callers:
+        with Callers(base, 10) as callers:
             callers.wait_for(20)
-            workers = workers_of(program)
-            assert len(workers) == 2, workers
-            os.kill(workers[0], signal.SIGKILL)
-            time.sleep(0.5)
+            first = workers_of(program)
+            assert len(first) == 2, first
+            for killed in first:
+                os.kill(killed, signal.SIGKILL)
+                wait_until(lambda: callers.cut > 0 or len(living(program, first)) > 0, "nothing came of it")
+                callers.wait_for(5)
+                if callers.cut:
+                    break
         assert callers.cut > 0  # calls were under way when it died
+        wait_until(lambda: len(workers_of(program)) == 2 and bool(living(program, first)), "no worker took its place")
+        wait_until(lambda: ready(base) == 200, "it is not ready again")
         with Callers(base, 2) as later:
             later.wait_for(5)
+        assert later.cut == 0
     ledger = open_ledger(database_url)
     for answer in callers.answers:
         for name in told(answer):
@@ -50,6 +61,18 @@ def test_every_answer_is_on_record_when_a_worker_is_killed(
     assert list(ledger.breaks()) == []
     # Some may be on record whose answer was cut off; never the other way round.
     assert len(list(ledger.entries(CALL))) >= len(callers.answers) >= 20
+
+
+def living(program: Program, first: list[int]) -> list[int]:
+    """Workers that were not there at first."""
+    return [pid for pid in workers_of(program) if pid not in first]
+
+
+def wait_until(true: Callable[[], bool], otherwise: str) -> None:
+    end = time.monotonic() + 3 * SECONDS
+    while not true():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.05)
 
 
 def ready(base: str) -> int:
@@ -90,3 +113,13 @@ def test_the_service_starts_and_answers_later_when_the_database_is_away_at_first
         refusal = requests.post(f"{base}/cds-services/order-sign-therapy", json=request(), timeout=SECONDS)
         assert (refusal.status_code, "cards" in refusal.text) == (503, False)
         assert requests.get(f"{base}/cds-services", timeout=SECONDS).status_code == 200
+
+
+@pytest.mark.parametrize("url", ["mysql://localhost/ledger", "sqlite:////dev/null/ledger.sqlite3"])
+def test_it_is_one_line_and_exit_status_2_when_the_url_is_none_for_a_ledger(url: str) -> None:
+    settings = {"THERAPY_CDS_DATABASE_URL": url, "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "hooks.cli", "serve", "--port", str(free_port())]
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("therapy-cds: THERAPY_CDS_DATABASE_URL names ")
+    assert done.stderr.count("\n") == 1
