@@ -14,6 +14,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, abort, current_app, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
+from hooks.sandbox import smart
 from hooks.sandbox.actions import changes_between, take
 from hooks.sandbox.chart import name_of
 from hooks.sandbox.desk import Desk, edited, picture
@@ -24,6 +25,7 @@ from hooks.sandbox.markup import html_of
 from hooks.sandbox.orders import form_of, title_of
 from hooks.sandbox.show import visits_words
 from hooks.sandbox.signing import Change, as_built, send_feedback, sign
+from hooks.sandbox.smart import SmartEhr
 
 Json = dict[str, Any]
 HERE = Path(__file__).resolve().parent.parent
@@ -40,7 +42,9 @@ HEADERS = {
 pages = Blueprint("sandbox", __name__)
 
 
-def create_sandbox(service_url: str, fhir_url: str, examples: Sequence[Example], change: Change = as_built) -> Flask:
+def create_sandbox(
+    service_url: str, fhir_url: str, examples: Sequence[Example], change: Change = as_built, iss: str = ""
+) -> Flask:
     """Build the sandbox EHR.
 
     Args:
@@ -48,6 +52,7 @@ def create_sandbox(service_url: str, fhir_url: str, examples: Sequence[Example],
         fhir_url: the base URL of the FHIR server that holds the patients.
         examples: the patients to choose from, with their draft orders.
         change: what an EHR that misbehaves makes of its requests.
+        iss: the FHIR base URL at which the sandbox launches apps; it launches none without.
     """
     app = Flask(
         "hooks.sandbox",
@@ -71,6 +76,12 @@ def create_sandbox(service_url: str, fhir_url: str, examples: Sequence[Example],
     app.after_request(_with_headers)
     app.register_error_handler(SandboxError, _failed)
     app.register_blueprint(pages)
+    app.jinja_env.globals["launch_of"] = lambda link, patient: ""
+    if iss:
+        ehr = SmartEhr(iss, service_url.rstrip("/"), fhir_url.rstrip("/"))
+        app.extensions["smart-ehr"] = ehr
+        app.jinja_env.globals["launch_of"] = ehr.address_of
+        app.register_blueprint(smart.pages)
     return app
 
 

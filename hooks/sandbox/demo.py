@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from hooks.sandbox.afterwards import show_afterwards
 from hooks.sandbox.app import create_sandbox
 from hooks.sandbox.chart import coverages
 from hooks.sandbox.errors import SandboxError
@@ -29,6 +30,7 @@ from hooks.sandbox.http import FhirServer
 from hooks.sandbox.processes import Program, free_port
 from hooks.sandbox.show import clean, show_assessment, show_cards, show_patient
 from hooks.sandbox.signing import Change, Exchange, as_built, sign
+from hooks.sandbox.smart import write_servers
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Ports:
 class Stack:
     """A running FHIR server with the example patients, and a running service beside it.
 
-    `change` is what an EHR with faults makes of its requests.
+    `change` is what an EHR with faults makes of its requests. `page` is the port of the page that the service knows as
+    an EHR that launches its app; 0 where it knows none.
     """
 
     service_url: str
@@ -52,6 +55,12 @@ class Stack:
     examples: tuple[Example, ...]
     change: Change = as_built
     faulty: FaultyServer | None = None
+    page: int = 0
+
+
+def ledger_in(directory: Path) -> str:
+    """The database URL of the ledger of a service that is started in a folder."""
+    return f"sqlite:///{directory / 'ledger.db'}"
 
 
 def start_service(port: int, fhir_urls: str, directory: Path, settings: Mapping[str, str] | None = None) -> Program:
@@ -61,7 +70,7 @@ def start_service(port: int, fhir_urls: str, directory: Path, settings: Mapping[
         "THERAPY_CDS_MODE": "development",
         "THERAPY_CDS_FHIR_SERVERS": fhir_urls,
         "THERAPY_CDS_BASE_URL": f"http://127.0.0.1:{port}",
-        "THERAPY_CDS_DATABASE_URL": f"sqlite:///{directory / 'ledger.db'}",
+        "THERAPY_CDS_DATABASE_URL": ledger_in(directory),
     }
     environment |= settings or {}
     return Program(
@@ -92,19 +101,29 @@ def running_stack(ports: Ports | None = None, faults: Sequence[Chosen] = ()) -> 
         fhir_server = stack.enter_context(start_fhir_server(fhir_port, directory))
         faulty = stack.enter_context(faulty_server(fhir_url, faults)) if faults else None
         allowed = f"{fhir_url},{faulty.base}" if faulty else fhir_url
-        service = stack.enter_context(start_service(service_port, allowed, directory))
+        page = ports.page or free_port()
+        servers = write_servers(directory / "smart.json", _iss(page), allowed.split(","))
+        smart = {"THERAPY_CDS_SMART_SERVERS": str(servers), "THERAPY_CDS_SMART_KEYS": str(directory / "keys")}
+        service = stack.enter_context(start_service(service_port, allowed, directory, smart))
         fhir_server.wait_until_ready()
         for example in examples:
             load(FhirServer(fhir_url), example)
         service.wait_until_ready()
         change = partial(change_request, chosen=faults, proxy=faulty.base) if faulty else as_built
-        yield Stack(service_url, fhir_url, examples, change, faulty)
+        yield Stack(service_url, fhir_url, examples, change, faulty, page)
+
+
+def _iss(page: int) -> str:
+    """The FHIR base URL at which the page on this port launches apps."""
+    return f"http://127.0.0.1:{page}/fhir"
 
 
 @contextlib.contextmanager
 def serving_page(stack: Stack, port: int = 0) -> Iterator[str]:
     """Serve the sandbox's page on loopback; gives its address."""
-    app = create_sandbox(stack.service_url, stack.fhir_url, stack.examples, stack.change)
+    port = port or stack.page
+    iss = _iss(port) if port and port == stack.page else ""
+    app = create_sandbox(stack.service_url, stack.fhir_url, stack.examples, stack.change, iss)
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_QuietHandler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
@@ -132,10 +151,12 @@ def run_demo(console: Console, *, once: bool, ports: Ports, faults: Sequence[Cho
         for one in faults:
             of = f" ({', '.join(one.types)})" if one.types else ""
             console.print(Text(f"Fault        {one.fault.name}{of}: the EHR {one.fault.does}", style="bold"))
-        failed = [example.name for example in stack.examples if not _sign_one(console, stack, example)]
+        signed: dict[str, Exchange] = {}
+        failed = [example.name for example in stack.examples if not _sign_one(console, stack, example, signed)]
         console.print()
         if failed:
             raise SandboxError(f"the order of {', '.join(failed)} was not answered; see above")
+        show_afterwards(console, stack.service_url, stack.ledger_url, signed)
         if once:
             return
         # Ctrl-C is how a demo ends from here on, so it is no failure.
@@ -144,12 +165,14 @@ def run_demo(console: Console, *, once: bool, ports: Ports, faults: Sequence[Cho
             threading.Event().wait()
 
 
-def _sign_one(console: Console, stack: Stack, example: Example) -> bool:
+def _sign_one(console: Console, stack: Stack, example: Example, signed: dict[str, Exchange]) -> bool:
+    """Sign an example's order and print the answer, which is put into `signed`; whether there was one."""
     payers = ", ".join(item.text for item in coverages(example.record))
     show_patient(console, example.patient_id, payers or "none on file", list(example.drafts))
     if not example.drafts:
         return True
     exchanges = sign(stack.service_url, FhirServer(stack.fhir_url), example.patient_id, example.drafts, stack.change)
+    signed |= {example.name: exchange for exchange in exchanges if not exchange.problem}
     return show_exchanges(console, exchanges)
 
 

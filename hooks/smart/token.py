@@ -58,7 +58,8 @@ class Token(msgspec.Struct, rename={"app_context": "appContext"}):
     @property
     def lifetime(self) -> int:
         """Seconds that the access token lasts; an hour where the server does not say."""
-        return max(0, int(DEFAULT_LIFETIME if self.expires_in is None else min(self.expires_in, 86_400)))
+        seconds = DEFAULT_LIFETIME if self.expires_in is None else self.expires_in
+        return int(min(seconds, 86_400)) if seconds > 0 else 0  # what is no number is not above 0
 
 
 class SignedAssertion:
