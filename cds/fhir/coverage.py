@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from cds.fhir import shapes
+from cds.fhir.elements import PayorReference, local_reference
 from cds.fhir.reading import Reading
 from cds.model import Coverage, Fact, Resource, Standing
 
@@ -31,16 +32,24 @@ def read_coverages(
     for resource, shape in reading.each(resources, shapes.Coverage, Fact.COVERAGE):
         if shape.status not in statuses or _of_another(reading, resource, shape):
             continue
-        contained = {f"#{organization.id}": organization for organization in shape.contained}
+        contained = {f"#{each.id}": each for each in shape.contained if each.resourceType in ("", "Organization")}
         identifiers: list[str] = []
         names: list[str] = []
         for payor in shape.payor:
             organization = contained.get(payor.reference) or payers.get(reading.ref(payor))
             identifiers += [payor.identifier.value] if payor.identifier and payor.identifier.value else []
             identifiers += [i.value for i in organization.identifier if i.value] if organization else []
-            names += [name for name in (organization.name if organization else "", payor.display) if name]
+            # Who pays for himself has no name that anybody needs to know.
+            display = "" if is_person(payor) else payor.display
+            names += [name for name in (organization.name if organization else "", display) if name]
         found.append((_coverage(reading, resource, shape, tuple(dict.fromkeys(identifiers)), names), shape.order))
     return tuple(found)
+
+
+def is_person(payor: PayorReference) -> bool:
+    """Whether a payer is the patient, or somebody of theirs."""
+    persons = ("Patient", "RelatedPerson")
+    return payor.type in persons or local_reference(payor.reference).split("/")[0] in persons
 
 
 def unresolved_payers(reading: Reading, resources: Sequence[Resource]) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from cds.fhir import shapes
-from cds.fhir.elements import CodeableConcept, Coding, Shape, fit, to_concept
+from cds.fhir.coverage import is_person
+from cds.fhir.elements import CodeableConcept, Coding, PayorReference, Shape, fit, to_concept
 from cds.fhir.orders import BILLING_OPTIONS
 from cds.fhir.responses import item_concept
 from cds.model import Concept, Resource
@@ -173,6 +174,8 @@ def _is_worded(shape: type[Shape], read: Any) -> bool:  # noqa: ANN401 - an inst
     """Whether a resource holds free text that may name somebody."""
     if shape is shapes.Observation:
         return bool(read.valueString) or any(part.valueString for part in read.component)
+    if shape is shapes.Coverage:
+        return bool(read.contained) or any(map(is_person, read.payor))
     return shape in _WORDED
 
 
@@ -182,11 +185,24 @@ def _hushed(shape: type[Shape], data: Json, terms: Terminology) -> Json:
         for part in (data, *_objects(data.get("component"))):
             if "valueString" in part and not _knows(_concept_of(part.get("code"), terms), terms):
                 part["valueString"] = _wordless(part["valueString"])
+    elif shape is shapes.Coverage:
+        _hush_coverage(data)
     elif shape is shapes.QuestionnaireResponse:
         _hush_items(data.get("item"), terms)
     elif shape is shapes.DocumentReference:
         _hush_document(data, terms)
     return data
+
+
+def _hush_coverage(data: Json) -> None:
+    """Of who pays for himself, and of contained persons, no name and no number: nothing reads them."""
+    for payor in _objects(data.get("payor")):
+        if "display" in payor and is_person(fit(payor, PayorReference)[0]):
+            payor["display"] = _wordless(payor["display"])
+    for inner in _objects(data.get("contained")):
+        if inner.get("resourceType") not in (None, "", "Organization"):
+            for part in (inner, *_objects(inner.get("identifier"))):
+                part |= {name: _wordless(part[name]) for name in ("name", "system", "value") if name in part}
 
 
 def _hush_items(items: object, terms: Terminology) -> None:

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds.fhir import shapes
+from cds.fhir.coverage import read_coverages
 from cds.fhir.elements import Shape, read_shape
 from cds.fhir.least import SHAPES, least, least_of_order
 from cds.fhir.orders import BILLING_OPTIONS, read_orders
+from cds.fhir.reading import Reading
 from cds.model import Resource
 from cds.terminology import packaged
 from tests.cds.build import LOINC, Json
@@ -93,11 +95,12 @@ def kept_of(kind: str, payload: bytes) -> bytes:
     return least(Resource(kind, "1", memoryview(payload)), packaged())
 
 
-def hushed(read: Any) -> Any:
+def hushed(read: Any, shape: type[Shape]) -> Any:
     """What was read, as JSON, without the free text that is kept only where the vocabularies know it."""
     value = msgspec.to_builtins(read)
     for item in _objects(value):
-        for name in ("valueString", "valueDate", "description", "data"):
+        named = ("display", "contained") if shape is shapes.Coverage else ("valueDate", "description", "data")
+        for name in ("valueString", *named):
             item.pop(name, None)
     return value
 
@@ -112,8 +115,8 @@ def check_alike(kind: str, payload: bytes) -> None:
     read, problems = read_shape(payload, shape)
     again, again_problems = read_shape(kept_of(kind, payload), shape)
     assert again_problems == problems
-    if shape in (shapes.Observation, shapes.QuestionnaireResponse, shapes.DocumentReference):
-        assert hushed(again) == hushed(read)
+    if shape in (shapes.Observation, shapes.QuestionnaireResponse, shapes.DocumentReference, shapes.Coverage):
+        assert hushed(again, shape) == hushed(read, shape)
     else:
         assert again == read
 
@@ -165,6 +168,36 @@ def test_no_name_survives_when_a_resource_holds_one(case: tuple[str, Json]) -> N
         if "reference" in reference and kind != "Coverage":
             reference["display"] = MARK
     assert MARK.encode() not in kept_of(kind, json.dumps(body | names).encode())
+
+
+@pytest.mark.parametrize("odd_id", ["1", 4])
+def test_no_name_or_number_survives_when_a_patient_pays_for_himself(odd_id: object) -> None:
+    person = {"resourceType": "Patient", "id": "me", "name": MARK, "identifier": [{"system": MARK, "value": MARK}]}
+    body = {
+        "resourceType": "Coverage",
+        "id": odd_id,
+        "status": "active",
+        "contained": [person, {"resourceType": "Organization", "id": "o", "name": "A plan"}],
+        "payor": [
+            {"reference": "#me"},
+            {"reference": "Patient/p", "display": MARK},
+            {"reference": "https://ehr.example.org/fhir/RelatedPerson/1", "display": MARK},
+            {"type": "Patient", "display": MARK},
+            {"reference": "#o", "display": "The plan"},
+        ],
+    }
+    payload = json.dumps(body).encode()
+    kept = kept_of("Coverage", payload)
+    assert MARK.encode() not in kept
+    assert b"A plan" in kept
+    assert b"The plan" in kept
+    read = [
+        read_coverages(Reading(packaged(), "p"), [Resource("Coverage", "1", memoryview(each))], [])
+        for each in (payload, kept)
+    ]
+    assert read[0] == read[1]
+    assert MARK not in str(read[0])
+    assert len(read[0]) == 1
 
 
 @pytest.mark.parametrize("kind", ["Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Person", "Group"])

@@ -6,6 +6,8 @@ import logging
 import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -347,3 +349,19 @@ def test_only_its_owner_may_read_when_a_file_is_made(tmp_path: Path, open_ledger
     assert modes.pop("therapy-cds") == 0o700
     assert set(modes.values()) == {0o600}
     assert len(modes) == 3  # the file, its log and their index
+
+
+def test_the_locks_of_a_file_stay_when_it_is_named_again(tmp_path: Path, open_ledger: Opener) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    ledger = open_ledger(f"sqlite:///{path}")
+    ledger.add(CALL, {})
+    open_ledger(f"sqlite:///{path}")
+    # Another process that comes and goes takes the log away if it thinks that it was the last one.
+    script = (
+        f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT * FROM head').fetchall(); c.close()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    assert path.with_name("ledger.sqlite3-wal").exists()
+    ledger.add(CALL, {})
+    assert list(open_ledger(f"sqlite:///{path}").breaks()) == []
+    assert ledger.head()[0] == 2
