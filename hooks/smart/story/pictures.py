@@ -179,7 +179,7 @@ def score_picture(trend: Trend, as_of: date, number: int, *, drawn: bool = True)
         (str(m.day), _shown(m, unit), _role(trend, m), ", ".join(m.sources)) for m in (*trend.scores, *trend.others)
     ]
     table = Table(f"{trend.label}, day by day", ("Day", "Score", "Which", "Source"), tuple(rows))
-    says = f"{trend.says[:1].upper()}{trend.says[1:]}." if trend.says else _no_pair(trend)
+    says = f"{trend.says}." if trend.says else _no_pair(trend)
     return Picture(
         f"scores-{number}",
         f"{trend.label}{better if trend.limits else ''}",
