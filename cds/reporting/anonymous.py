@@ -15,6 +15,7 @@ from typing import Any
 from cds.terminology import Terminology
 
 Json = dict[str, Any]
+LEFT_OUT = "(left out)"
 # Codes, units and the like: they stand in some list, not in somebody's life.
 _KEPT = frozenset(
     [
@@ -25,12 +26,14 @@ _KEPT = frozenset(
 )  # fmt: skip
 # Who pays is no secret of the patient, and chooses the policy.
 _KEPT_OF_PAYERS = _KEPT | {"value", "name", "display"}
-_DROPPED = frozenset(("id", "meta", "identifier", "note", "preAuthRef", "fullUrl", "language", "implicitRules"))
+_DROPPED = frozenset(("id", "meta", "identifier", "note", "fullUrl", "language", "implicitRules"))
 _PAYING = frozenset(("payor", "class", "contained"))
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)([T ].*)?", re.DOTALL)
 _MONTH = re.compile(r"(\d{4})-(\d\d)")
 _YEAR = re.compile(r"\d{4}")
 _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([^/|]+)(?:/_history/.*)?$")
+# `4/5`, `4+ of 5`, `60 %`: a score that was written as text.
+_SCORE = re.compile(r"[<>=~]?\s*\d{1,3}([.,]\d{1,2})?\s*[+-]?\s*((/|of)\s*\d{1,3})?\s*%?")
 _SIDES = re.compile(r"\b(left|right|both|bilateral)\b", re.IGNORECASE)
 
 
@@ -98,14 +101,17 @@ class Anonymous:
     def _text(self, key: str, text: str, *, paying: bool) -> str:
         if key == "reference":
             return self.reference(text)
-        if key in (_KEPT_OF_PAYERS if paying else _KEPT):
+        if key == "preAuthRef":
+            return "authorization"  # that there is one is a fact; its number leads to the patient
+        if key in (_KEPT_OF_PAYERS if paying else _KEPT) or _SCORE.fullmatch(text):
             return text
         try:
             if any(form.fullmatch(text) for form in (_DAY, _MONTH, _YEAR)):
                 return self.day(text)
         except ValueError:
             return ""  # no day of any calendar
-        return self.known(text)
+        # That something was said can be a fact (`abatementString`), whatever it was.
+        return self.known(text) or (LEFT_OUT if key.endswith("String") else "")
 
     def known(self, text: str) -> str:
         """What the vocabularies know of a text: an instrument's name as it is, else phrases that it does not deny."""

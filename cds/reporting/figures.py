@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from cds.reporting.latencies import Latencies
 
-# What a silence must come to before it is told: less than one chance in a hundred.
-UNLIKELY = 0.01
+# What a silence must come to before it is told: less than one chance in a thousand.
+UNLIKELY = 0.001
 # How an override's reason is known: its system and code.
 Reason = tuple[str, str]
 

@@ -56,7 +56,7 @@ def page() -> Response:
     view: dict[str, Any] = {"asked": asked, "known": known, "words": words, "days": USUAL_DAYS}
     status = 200
     try:
-        choice = choice_of(_day(asked["since"], "since"), _day(asked["until"], "until"), asked["policy"] or None)
+        choice = choice_of(_day(asked, "since"), _day(asked, "until"), asked["policy"] or None)
         view |= _shown(report_of(deployment.ledger, choice, deployment.terms.override_reasons, known))
     except (InputError, LedgerUnavailable) as problem:
         view["problem"] = f"{problem.what}. {problem.remedy}."
@@ -68,10 +68,13 @@ def _status(problem: CdsError) -> int:
     return 503 if isinstance(problem, LedgerUnavailable) else 400
 
 
-def _day(text: str, name: str) -> date | None:
+def _day(asked: dict[str, str], name: str) -> date | None:
+    """A day that was asked for. What is none is not put back into the form: a browser takes days only."""
+    text = asked[name]
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
+        asked[name] = ""
         raise InputError("This is no day", where=name, remedy="Write days like 2026-11-22") from None
 
 

@@ -47,7 +47,7 @@ class Stack:
     """A running FHIR server with the example patients, and a running service beside it.
 
     `change` is what an EHR with faults makes of its requests. `page` is the port of the page that the service knows as
-    an EHR that launches its app; 0 where it knows none.
+    an EHR that launches its app; 0 where it knows none. `ledger_url` is where the service keeps its ledger.
     """
 
     service_url: str
@@ -56,6 +56,7 @@ class Stack:
     change: Change = as_built
     faulty: FaultyServer | None = None
     page: int = 0
+    ledger_url: str = ""
 
 
 def ledger_in(directory: Path) -> str:
@@ -110,7 +111,7 @@ def running_stack(ports: Ports | None = None, faults: Sequence[Chosen] = ()) -> 
             load(FhirServer(fhir_url), example)
         service.wait_until_ready()
         change = partial(change_request, chosen=faults, proxy=faulty.base) if faulty else as_built
-        yield Stack(service_url, fhir_url, examples, change, faulty, page)
+        yield Stack(service_url, fhir_url, examples, change, faulty, page, ledger_in(directory))
 
 
 def _iss(page: int) -> str:
@@ -172,7 +173,7 @@ def _sign_one(console: Console, stack: Stack, example: Example, signed: dict[str
     if not example.drafts:
         return True
     exchanges = sign(stack.service_url, FhirServer(stack.fhir_url), example.patient_id, example.drafts, stack.change)
-    signed |= {example.name: exchange for exchange in exchanges if not exchange.problem}
+    signed.update((example.name, exchange) for exchange in exchanges if not exchange.problem)
     return show_exchanges(console, exchanges)
 
 

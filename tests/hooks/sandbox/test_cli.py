@@ -165,6 +165,11 @@ def test_demo_prints_every_patient_and_ends_when_it_runs_once() -> None:
     assert "HAGOS" in output
     assert "iHOT" in output
     assert "20561" in output
+    assert "overridden, The record is wrong. The service has noted it." in output
+    assert "the chain holds" in output
+    assert "f000 comes out the same again; under today's policies: the same" in output
+    assert "5 calls, 8 cards, 1 overridden (1 as a false alarm), 7 without feedback" in output
+    assert "/insights" in output
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 0)])
