@@ -187,4 +187,6 @@ def test_the_detail_names_the_order_when_only_some_of_the_appointments_are_for_i
     assert "Order:" not in str(answer(client, booked(*both))["cards"])
     sent = body("appointment-book", "f000", {"appointments": bundle(*both, other)}, record("f000", active("f000")))
     (card,) = answer(client, sent)["cards"]
-    assert card["detail"].startswith("Order: Physical therapy, left hip; lines 97110, 97112, 20561; 2 visits; from 2025-03-10\n")
+    assert card["detail"].startswith(
+        "Order: Physical therapy, left hip; lines 97110, 97112, 20561; 2 visits; from 2025-03-10\n"
+    )
