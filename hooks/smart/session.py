@@ -108,7 +108,7 @@ class Store:
             session = self._opened(connection.execute(wanted).scalar(), Session)
         if session is None or not hmac.compare_digest(session.browser, _digest(browser)):
             return None
-        return session if session.handle == handle else None
+        return session if session.handle == handle and session.until > time.time() else None
 
     def change(self, session: Session) -> None:
         """Keep a session as it is now, with new tokens or another assessment; one that has ended stays ended."""

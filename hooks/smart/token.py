@@ -67,9 +67,10 @@ class SignedAssertion:
 
     name = "private_key_jwt"
 
-    def __init__(self, keys: Keys, algorithm: str, jwks_url: str) -> None:
-        """`jwks_url` is where the public keys are published, as it was registered."""
+    def __init__(self, keys: Keys, algorithm: str, endpoint: str, jwks_url: str) -> None:
+        """`endpoint` is the token endpoint, `jwks_url` where the public keys are published, as it was registered."""
         self._keys = keys
+        self._endpoint = endpoint  # to the letter, which the address of a request need not be
         self._algorithm = algorithm
         self._jwks_url = jwks_url
 
@@ -78,7 +79,7 @@ class SignedAssertion:
     ) -> tuple[str, Mapping[str, str], str]:
         """The request with a fresh assertion: for this endpoint, for one use, for four minutes."""
         now = int(time.time())
-        claims = {"iss": auth.client_id, "sub": auth.client_id, "aud": uri, "jti": str(uuid4()), "iat": now}
+        claims = {"iss": auth.client_id, "sub": auth.client_id, "aud": self._endpoint, "iat": now, "jti": str(uuid4())}
         kid, key = self._keys.signing(self._algorithm)
         header = {"kid": kid, "jku": self._jwks_url}
         assertion = jwt.encode(claims | {"exp": now + ASSERTION_SECONDS}, key, self._algorithm, header)
@@ -98,7 +99,7 @@ class TokenClient:
 
     def authorize_url(self, endpoint: str, ehr: Ehr, **parameters: str) -> str:
         """Where the EHR decides: with response_type, client_id, redirect_uri, PKCE S256, and what is given."""
-        with self._session(ehr) as session:
+        with self._session(ehr, endpoint) as session:
             url, _ = session.create_authorization_url(endpoint, **parameters)
             return url
 
@@ -112,7 +113,7 @@ class TokenClient:
 
     def _asked(self, endpoint: str, ehr: Ehr, form: Mapping[str, str]) -> Token:
         try:
-            with self._session(ehr) as session:
+            with self._session(ehr, endpoint) as session:
                 given = session.fetch_token(
                     endpoint,
                     timeout=(CONNECT_SECONDS, TOKEN_SECONDS),
@@ -132,7 +133,7 @@ class TokenClient:
             raise _failed("answered with something that is no token") from None
         return _read(given)
 
-    def _session(self, ehr: Ehr) -> OAuth2Session:
+    def _session(self, ehr: Ehr, endpoint: str) -> OAuth2Session:
         """A session for one exchange, on the shared connections: no cookies, no proxies, no netrc."""
         method = "none" if ehr.method == PUBLIC else SignedAssertion.name
         session = OAuth2Session(
@@ -141,7 +142,8 @@ class TokenClient:
             redirect_uri=self.redirect_uri,
             code_challenge_method="S256",
         )
-        session.register_client_auth_method(SignedAssertion(self._keys, ehr.algorithm, self._jwks_url))
+        assertion = SignedAssertion(self._keys, ehr.algorithm, endpoint, self._jwks_url)
+        session.register_client_auth_method(assertion)
         session.register_compliance_hook("access_token_response", _bounded)
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
@@ -171,9 +173,12 @@ def _bounded(response: requests.Response) -> requests.Response:
     return response
 
 
-def _read(given: object) -> Token:
+def _read(given: Mapping[str, Any]) -> Token:
     try:
-        token = msgspec.convert(given, Token)
+        # Real servers write numbers and truth values as texts too, and null for what there is not.
+        token = msgspec.convert(
+            {name: value for name, value in given.items() if value is not None}, Token, strict=False
+        )
     except (ValueError, RecursionError):
         raise _failed("answered with something that is no token") from None
     if token.token_type.lower() != "bearer" or not token.access_token:

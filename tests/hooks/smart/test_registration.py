@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cds.errors import SettingsError
+from hooks.app import create_app
 from hooks.settings import Settings
 from hooks.smart.app import has_link, smart_of
 from hooks.smart.errors import SmartError
@@ -116,3 +117,21 @@ def test_each_code_of_the_app_is_explained_when_the_document_is_read() -> None:
     kinds: list[type[SmartError]] = [SmartError, *SmartError.__subclasses__()]
     for kind in kinds:
         assert f"### {kind.code} {kind.__name__}\n" in text
+
+
+def test_the_app_needs_no_clients_token_when_the_service_is_in_production(tmp_path: Path, keys_folder: Path) -> None:
+    clients = tmp_path / "clients.yaml"
+    entry = {"name": "General", "iss": "https://ehr.example.org", "jku": "https://ehr.example.org/jwks.json"}
+    clients.write_text(json.dumps({"clients": [entry]}), encoding="utf-8")
+    settings = Settings(
+        base_url="https://cds.example.org", mode="production", fhir_servers=("https://fhir.example.org/r4",),
+        clients=clients, smart_servers=written(tmp_path, GOOD), smart_keys=keys_folder,
+        database_url=f"sqlite:///{tmp_path}/ledger.sqlite3",
+    )  # fmt: skip
+    client = create_app(settings).test_client()
+    elsewhere = {"REMOTE_ADDR": "203.0.113.9"}
+    assert client.get("/smart/.well-known/jwks.json", environ_base=elsewhere).status_code == 200
+    refused = client.get("/smart/launch?iss=https://foreign.example.org", environ_base=elsewhere)
+    assert (refused.status_code, refused.mimetype) == (403, "text/html")
+    assert client.get("/cds-services", environ_base=elsewhere).status_code == 401
+    assert client.get("/smart/no/such/page", environ_base=elsewhere).status_code == 401

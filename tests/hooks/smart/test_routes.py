@@ -509,9 +509,10 @@ def test_no_token_is_renewed_when_that_was_not_granted(place: Place) -> None:
         refused(place.browser.get(page, timeout=30), 401, "has ended")
 
 
-def test_no_patient_banner_is_shown_when_the_ehr_shows_its_own(place: Place) -> None:
+@pytest.mark.parametrize("said", [False, "false"])
+def test_no_patient_banner_is_shown_when_the_ehr_shows_its_own(place: Place, said: object) -> None:
     assert "<strong>f000</strong>" in place.launch().text
-    place.ehr.launch["need_patient_banner"] = False
+    place.ehr.launch |= {"need_patient_banner": said, "expires_in": "300"}
     assert "<strong>f000</strong>" not in place.launch().text
 
 
