@@ -48,6 +48,8 @@ def served(
     settings = {
         "THERAPY_CDS_SMART_SERVERS": str(write_servers(folder / "smart.json", iss, [fhir_server])),
         "THERAPY_CDS_SMART_KEYS": str(folder / "keys"),
+        # Each step of a launch may reach another worker.
+        "WEB_CONCURRENCY": "2",
     }
     service = f"http://127.0.0.1:{port}"
     with start_service(port, fhir_server, folder, settings) as program:
@@ -69,6 +71,14 @@ def test_the_app_shows_that_assessment_when_details_is_opened(room: Room) -> Non
     assert shown.url.startswith(f"{room.service}/smart/")
     assert "20 of 14" in shown.text
     assert "granted less" not in shown.text
+
+
+def test_each_launch_ends_well_when_two_workers_share_them(room: Room) -> None:
+    for _ in range(6):
+        with requests.Session() as browser:
+            page = browser.get(room.link(), timeout=30)
+            assert page.status_code == 200, page.text
+            assert all(browser.get(page.url, timeout=30).status_code == 200 for _ in range(3))
 
 
 def test_a_code_is_good_once_when_somebody_takes_it(room: Room) -> None:
