@@ -33,14 +33,19 @@ def points(picture: Picture, name: str) -> int:
     return sum("dot" in (node.get("class") or "").split() for each in series(picture, name) for node in each.iter())
 
 
+def numbers(picture: Picture) -> dict[str, str]:
+    """The first table of the visits."""
+    return {row[0]: row[1] for row in picture.tables[0].rows}
+
+
 def labels(picture: Picture) -> list[str]:
     return [each.text or "" for each in parsed(picture.svg).iter(f"{SVG}text")]
 
 
 def test_both_tables_hold_the_numbers_of_the_picture_when_f000_is_signed(app: Flask) -> None:
     picture = visits_picture(course_of(signed(app)))
-    numbers, days = picture.tables
-    assert dict(numbers.rows) == {
+    _, days = picture.tables
+    assert numbers(picture) == {
         "Completed": "18", "Requested": "2", "In all": "20", "Limit": "14",
         "Projected by the plan of care": "28 to 36", "The plan of care ends": "2025-05-08",
     }  # fmt: skip
@@ -80,8 +85,8 @@ def test_nothing_in_a_picture_runs_styles_or_fetches_when_it_stands_in_the_page(
 
 def test_count_is_told_as_unknown_when_notes_tell_of_visits_that_nobody_can_count(app: Flask) -> None:
     picture = visits_picture(course_of(signed(app, "f002")))
-    assert dict(picture.tables[0].rows)["Completed"] == "at least 0"
-    assert dict(picture.tables[0].rows)["In all"] == "at least 6"
+    assert numbers(picture)["Completed"] == "at least 0"
+    assert numbers(picture)["In all"] == "at least 6"
     assert "it reaches back to the injury" in picture.says
 
 
@@ -93,7 +98,7 @@ def test_booked_and_missed_days_have_shapes_of_their_own_when_they_are_drawn(app
     picture = visits_picture(course_of(with_more(app, booked, missed)))
     drawn = {name: points(picture, name) for name in ("booked", "missed")}
     assert drawn == {"booked": 1, "missed": 1}
-    shapes = {name: [node.get("d") for each in series(picture, name) for node in each.iter() if node.get("d")]
+    shapes = {name: [d for each in series(picture, name) for node in each.iter() if (d := node.get("d"))]
               for name in ("booked", "missed")}  # fmt: skip
     assert shapes["booked"][0].endswith("Z")
     assert not shapes["missed"][0].endswith("Z")
