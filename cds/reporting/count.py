@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from cds.ledger.ledger import CALL, FEEDBACK, Entry
 from cds.reporting.figures import (
@@ -26,6 +27,8 @@ from cds.reporting.joined import criterion_policy, join
 from cds.reporting.latencies import Latencies
 
 Json = Mapping[str, Any]
+K = TypeVar("K")
+F = TypeVar("F")
 NO_POLICY = "(no policy)"
 NO_REASON: Reason = ("", "")
 # Patients' own: references and days make a reason of its own of each patient's.
@@ -91,7 +94,7 @@ class _Counting:
         report.begins = report.begins or entry.recorded
         report.ends = entry.recorded
         report.calls += 1
-        day = report.days.setdefault(_day(entry.recorded), DayFigures())
+        day = _of(report.days, _day(entry.recorded), DayFigures)
         day.calls += 1
         if body is None:
             report.expired += 1
@@ -120,7 +123,7 @@ class _Counting:
                 figures.why_unknown.update({general(each) for each in row["missing"] or [row["says"]]})
         applied = [name for name in (told["policy"] or NO_POLICY, *told["adding"]) if self.choice.wants(name)]
         for name in applied:
-            policy_figures = self.report.policies.setdefault(name, PolicyFigures())
+            policy_figures = _of(self.report.policies, name, PolicyFigures)
             policy_figures.assessments += 1
             policy_figures.outcomes[told["outcome"]] += 1
             policy_figures.gaps.update({(g["fact"], g["state"], general(g["reason"])) for g in told["gaps"]})
@@ -129,17 +132,17 @@ class _Counting:
         return applied
 
     def _client(self, body: Json) -> None:
-        figures = self.report.clients.setdefault(body["client"], ClientFigures())
+        figures = _of(self.report.clients, body["client"], ClientFigures)
         figures.calls[body["service"]] += 1
         figures.milliseconds.add(body["milliseconds"])
         for key, habit in body["prefetch"].items():
             # How many keys came that nobody asked for is a number, not a habit.
             habit = habit if key != "(not asked for)" else "sent"
-            figures.prefetch.setdefault(key, Counter())[habit] += 1
+            _of(figures.prefetch, key, Counter)[habit] += 1
         for each in body["evidence"]:
-            figures.evidence.setdefault(each["resource"], Counter())[each["state"]] += 1
+            _of(figures.evidence, each["resource"], Counter)[each["state"]] += 1
             if each["milliseconds"]:
-                figures.searches.setdefault(each["resource"], Latencies()).add(each["milliseconds"])
+                _of(figures.searches, each["resource"], Latencies).add(each["milliseconds"])
 
     def feedback(self, body: Json) -> None:
         for item in body["items"]:
@@ -174,9 +177,18 @@ class _Counting:
             self.report.reasons.setdefault(reason, coding.get("display") or reason[1])
 
     def _criterion(self, policy: str, criterion: str) -> CriterionFigures:
-        return self.report.criteria.setdefault((policy or NO_POLICY, criterion), CriterionFigures())
+        return _of(self.report.criteria, (policy or NO_POLICY, criterion), CriterionFigures)
 
 
+def _of(figures: dict[K, F], key: K, made: Callable[[], F]) -> F:
+    """Those of a key, made where there are none yet; nothing is made in vain, for there are very many calls."""
+    found = figures.get(key)
+    if found is None:
+        found = figures[key] = made()
+    return found
+
+
+@lru_cache(maxsize=10_000)
 def general(reason: str) -> str:
     """A reason without what is one patient's own, so that the same reason of several patients is one.
 

@@ -68,6 +68,8 @@ def _assessment_of(body: Json, extension: Json, names: tuple[str, ...]) -> Json 
         return None
     about = {each if isinstance(each, str) else each.get("reference") for each in extension.get(ASSOCIATED) or ()}
     of_order = [each for each in assessments if each["is"]["order"] in about]
+    if len(of_order) == 1:
+        return of_order[0]
     known = [each for each in of_order or assessments if {row["id"] for row in each["is"]["criteria"]} & set(names)]
     found = known or of_order
     return found[0] if found else (assessments[0] if len(assessments) == 1 else None)

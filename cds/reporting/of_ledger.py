@@ -31,7 +31,9 @@ def choice_of(since: date | None, until: date | None, policy: str | None) -> Cho
     if since is not None and until is not None and until < since:
         raise InputError("The last day is before the first", where="until", remedy="Give a later day")
     first = datetime(since.year, since.month, since.day, tzinfo=UTC) if since else None
-    end = datetime(until.year, until.month, until.day, tzinfo=UTC) + timedelta(days=1) if until else None
+    # The last day that there is has no day after it; then there is no end.
+    after = until + timedelta(days=1) if until is not None and until < date.max else None
+    end = datetime(after.year, after.month, after.day, tzinfo=UTC) if after else None
     return Choice(first, end, policy)
 
 
