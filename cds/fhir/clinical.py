@@ -261,11 +261,13 @@ def read_episodes(
 
 
 def read_authorizations(reading: Reading, resources: Iterable[Resource]) -> tuple[Authorization, ...]:
-    """Pre-authorizations with their number and days."""
+    """Pre-authorizations with their number and days; not claims that were paid, and not what failed or waits."""
     return tuple(
         Authorization(resource.reference, shape.preAuthRef, days)
         for resource, shape in reading.each(resources, shapes.ClaimResponse, Fact.AUTHORIZATIONS)
         if shape.status == "active"
+        and shape.use in ("", "preauthorization")
+        and shape.outcome not in ("error", "queued")
         and shape.preAuthRef
         and (days := reading.period(resource.reference, shape.preAuthPeriod)) is not None
     )

@@ -321,7 +321,7 @@ def test_a_finished_episode_is_kept_when_its_end_is_told() -> None:
     assert found.end is not None
 
 
-def test_an_authorization_is_known_when_its_number_and_days_are_told() -> None:
+def authorization(**changes: Any) -> Json:
     answer = {
         "resourceType": "ClaimResponse",
         "id": "x",
@@ -331,8 +331,24 @@ def test_an_authorization_is_known_when_its_number_and_days_are_told() -> None:
         "preAuthRef": "A-1",
         "preAuthPeriod": period("2025-06-05", "2025-09-03"),
     }
-    (found,) = record_of(answer, answer | {"id": "y", "preAuthRef": None}).authorizations
+    return answer | changes
+
+
+def test_an_authorization_is_known_when_its_number_and_days_are_told() -> None:
+    (found,) = record_of(authorization(), authorization(id="y", preAuthRef=None)).authorizations
     assert (found.number, str(found.period.last)) == ("A-1", "2025-09-03")
+
+
+@pytest.mark.parametrize("said", [{"outcome": "complete"}, {"outcome": "partial"}, {"use": None}])
+def test_an_authorization_counts_when_its_request_was_processed(said: Json) -> None:
+    assert len(record_of(authorization(**said)).authorizations) == 1
+
+
+@pytest.mark.parametrize(
+    "said", [{"outcome": "error"}, {"outcome": "queued"}, {"use": "claim"}, {"use": "predetermination"}]
+)
+def test_nothing_is_authorized_when_a_request_failed_or_waits_or_was_for_something_else(said: Json) -> None:
+    assert record_of(authorization(**said)).authorizations == ()
 
 
 def test_the_record_is_empty_and_without_notes_when_there_is_nothing() -> None:
