@@ -198,7 +198,8 @@ def _payers(asked: Asked, ports: Ports, basics: Sequence[Evidence]) -> _Payers:
     failed = [e for e in (*basics, *more) if not e.whole and e.query.resource in ("Coverage", "Organization")]
     reason = failed[0].reason.removeprefix("Coverage could not be read: ") if failed else ""
     why = f"the coverage could not be read ({reason})" if failed else NOT_KNOWN
-    broken = any(each.state in TECHNICAL for each in failed)
+    # A list that was cut short may have held the coverage, or another one.
+    broken = any(each.state in (*TECHNICAL, EvidenceState.CUT) for each in failed)
     coverages = read_coverages(reading, found, organizations)
     cancelled = read_coverages(reading.silent(), found, organizations, CANCELLED)
     return _Payers(coverages, cancelled, why, broken)

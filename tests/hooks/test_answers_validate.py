@@ -277,8 +277,14 @@ def test_indeterminate_is_said_when_the_fhir_server_fails_and_the_coverage_is_kn
     assert TOKEN not in json.dumps(answer)
 
 
-def test_data_is_asked_for_when_not_even_the_coverage_could_be_read(payer: FlaskClient) -> None:
-    with misbehaving(lambda handler: handler.reply({}, 401)) as server:
+ELSEWHERE = searchset() | {"link": [{"relation": "next", "url": "http://127.0.0.1:9/elsewhere"}]}
+
+
+@pytest.mark.parametrize(("body", "status"), [({}, 401), (ELSEWHERE, 200)])
+def test_data_is_asked_for_when_not_even_the_coverage_could_be_read(
+    payer: FlaskClient, body: Json, status: int
+) -> None:
+    with misbehaving(lambda handler: handler.reply(body, status)) as server:
         response = post(payer, request(fhirServer=server.base, **_refusing()))
     assert refused(response, 412, "CDS-103")["expression"] == ["prefetch.coverage"]
 
