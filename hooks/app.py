@@ -82,10 +82,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["therapy-cds"] = deployment
     errors.register(app)
     # Browser clients need CORS on answers of every status; the wildcard is safe because no cookies are used;
-    # the SMART app's pages, which use one, are for no other origin's scripts.
+    # the SMART app's pages, which use one, are for no other origin's scripts. Nor is what operators read: in
+    # development a browser on this machine gets it without a token, whatever page it shows.
     CORS(
         app,
-        resources=r"/(?!smart/).*",
+        resources=r"/(?!smart/|insights|metrics).*",
         origins=list(settings.cors_origins),
         methods=["GET", "POST", "OPTIONS"],
         allow_headers=["Authorization", "Content-Type"],

@@ -69,6 +69,13 @@ def test_it_is_live_and_ready_when_it_has_started(client: FlaskClient) -> None:
     assert "hip-pain-extended-therapy" in client.get("/health/ready").get_json()["policies"]
 
 
+@pytest.mark.parametrize("path", ["/insights", "/metrics"])
+def test_no_page_of_another_origin_may_read_it_when_it_is_for_operators(client: FlaskClient, path: str) -> None:
+    answer = client.get(path, headers={"Origin": ORIGIN})
+    assert answer.status_code == 200
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
 # ---------------------------------------------------------------------------------------------------- metrics
 
 
