@@ -33,7 +33,8 @@ def outcome_sentence(outcome: Outcome, results: Sequence[CriterionResult]) -> st
     number = sum(result.result is wanted for result in required)
     verb = "is" if number == 1 else "are"
     word = "not met" if wanted is Result.NOT_MET else "unknown"
-    return f"{OUTCOME_WORDS[outcome]}: {number} of {total} {verb} {word}"
+    some = f"{number} of {total}" if len(required) != 1 else total
+    return f"{OUTCOME_WORDS[outcome]}: {some} {verb} {word}"
 
 
 def would_change(outcome: Outcome, results: Sequence[CriterionResult]) -> tuple[str, ...]:

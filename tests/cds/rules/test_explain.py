@@ -21,6 +21,8 @@ def criteria(*found: Result, required: bool = True) -> list[CriterionResult]:
     [
         (Outcome.CRITERIA_MET, [M], "Criteria met: the required criterion is met"),
         (Outcome.CRITERIA_MET, [M, M, X], "Criteria met: all 2 required criteria are met"),
+        (Outcome.CRITERIA_NOT_MET, [N], "Criteria not met: the required criterion is not met"),
+        (Outcome.INSUFFICIENT_INFORMATION, [U, X], "Not enough information: the required criterion is unknown"),
         (Outcome.CRITERIA_NOT_MET, [M, N, U], "Criteria not met: 1 of 3 required criteria is not met"),
         (Outcome.CRITERIA_NOT_MET, [N, N], "Criteria not met: 2 of 2 required criteria are not met"),
         (Outcome.INSUFFICIENT_INFORMATION, [M, U], "Not enough information: 1 of 2 required criteria is unknown"),
