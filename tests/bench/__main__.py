@@ -26,6 +26,7 @@ from cds.terminology import packaged
 from hooks.app import SEARCHES_AT_ONCE
 from tests.bench.bodies import SIZES, body_of
 from tests.bench.ledger import ledger_share
+from tests.bench.page import page_times
 from tests.bench.servers import DELAY_SECONDS
 from tests.hooks.calls import URL, request
 
@@ -214,6 +215,7 @@ def main() -> None:
         searched(service, ports[3], calls=5 if quick else 40)
     side_by_side(calls=3 if quick else 20)
     ledger_share(rounds=1 if quick else 7)
+    page_times(rounds=1 if quick else 15)
 
 
 if __name__ == "__main__":
