@@ -70,6 +70,7 @@ def test_card_is_settled_with_its_reason_when_it_is_overridden(page: Page) -> No
     notice = page.wait_for(".card .taken").text
     assert f"Overridden: {reason}" in notice
     assert "Seen today" in notice
+    assert "The service has noted it" in notice
 
 
 def test_cards_are_told_to_be_old_when_the_form_is_edited_after_signing(page: Page) -> None:

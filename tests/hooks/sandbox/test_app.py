@@ -52,7 +52,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
             ("GET", f"{FHIR}/Patient/p1"): Answer(200, PATIENT, 0),
         } | answers
 
-        def ask(method: str, url: str, body: Any = None, kind: str = "") -> Answer:
+        def ask(method: str, url: str, body: Any = None, kind: str = "", token: str = "") -> Answer:
             asked.append((method, url, body))
             return known.get((method, url), Answer(404, "", 0))
 
