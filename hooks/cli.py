@@ -102,7 +102,7 @@ def main(ctx: click.Context) -> None:
     """Clinical decision support for therapy orders, by CDS Hooks."""
     ctx.obj = _cards_of  # `evaluate --json` prints the same cards as the hook returns
     # Where the service keeps its ledger unless it is told otherwise, the commands look for it.
-    ctx.default_map = dict.fromkeys(("replay", "report"), {"database": Settings().ledger_url})
+    ctx.default_map = {name: {"database": Settings().ledger_url} for name in ("replay", "report")}
 
 
 def _cards_of(assessments: tuple[Assessment, ...], today: date) -> list[dict[str, Any]]:
