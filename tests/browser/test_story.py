@@ -12,7 +12,6 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.chromium import chromium, missing_chromium
@@ -73,9 +72,11 @@ def looked_at(chrome: Chrome) -> None:
 
 def send(chrome: Chrome, words: str) -> None:
     """Press the button with these words, and wait for the next page."""
-    button = chrome.find_element(By.XPATH, f"//button[contains(., '{words}')]")
-    button.send_keys(Keys.ENTER)
-    WebDriverWait(chrome, SECONDS).until(staleness_of(button))
+    chrome.execute_script("window.former = true")
+    chrome.find_element(By.XPATH, f"//button[contains(., '{words}')]").send_keys(Keys.ENTER)
+    # An element of the page that goes cannot be asked reliably whether it is gone.
+    is_next = "return window.former === undefined && document.readyState === 'complete'"
+    WebDriverWait(chrome, SECONDS).until(lambda driver: driver.execute_script(is_next))
 
 
 def set_day(chrome: Chrome, day: str) -> None:

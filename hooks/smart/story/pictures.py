@@ -123,6 +123,8 @@ def _visit_keys(course: Course) -> Iterable[tuple[str, str, str]]:
 
 
 def _visits_say(course: Course) -> str:
+    if course.completed is None:
+        return "Visits were not counted, since no policy applied."
     parts = [f"{_known(course.total)} visits in all" if course.total else f"{_known(course.completed)} visits so far"]
     if course.limit is not None:
         parts.append(f"against a limit of {course.limit}")
@@ -159,7 +161,7 @@ def _days_table(course: Course) -> Table:
 
 
 def _day_cells(each: TherapyDay) -> tuple[str, str, str, str]:
-    counts = {True: f"number {each.number}", None: "may count", False: "not counted"}[each.counts]
+    counts = {True: f"number {each.number}", None: "not certain", False: "not counted"}[each.counts]
     what = f"{each.what}; evaluation" if each.evaluated else each.what
     return what, counts, "" if each.since is None else str(each.since), ", ".join(each.sources)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from flask import Response, render_template, request
+from flask import Response, redirect, render_template, request
+from flask.typing import ResponseReturnValue
 
 from cds.errors import InputError
 from hooks.smart.errors import NotShown
 from hooks.smart.record import Shown
 from hooks.smart.registration import Ehr
-from hooks.smart.routes import blueprint, current, shown_in
+from hooks.smart.routes import address, blueprint, current, shown_in
 from hooks.smart.session import Session
 from hooks.smart.story import forms
 from hooks.smart.story.letter import Kind, Letter, letter_of
@@ -25,6 +27,7 @@ from hooks.smart.story.writing import poster
 
 __all__ = ["blueprint"]
 Json = dict[str, Any]
+_REFERENCE = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64}")
 _USERS = ("Practitioner/", "PractitionerRole/", "Patient/", "RelatedPerson/")
 
 
@@ -36,7 +39,9 @@ def measures(handle: str) -> str:
     """The outcome measures that can be filled in, those first that the criteria ask for."""
     session, ehr, shown = _opened(handle)
     offers = offers_of(story_in(shown))
-    return render_template("smart/story_measures.html", session=session, ehr=ehr, page=shown, offers=offers)
+    return render_template(
+        "smart/story_measures.html", session=session, ehr=ehr, page=shown, offers=offers, saved=_told_saved()
+    )
 
 
 @blueprint.get("/<handle>/measures/<name>")
@@ -47,7 +52,7 @@ def measure(handle: str, name: str) -> str:
 
 
 @blueprint.post("/<handle>/measures/<name>")
-def fill(handle: str, name: str) -> str:
+def fill(handle: str, name: str) -> ResponseReturnValue:
     """The assessment done anew with what was filled in; saved to the record where that was asked for."""
     session, ehr, shown = _opened(handle)
     form, place = _form(name), deployment()
@@ -59,6 +64,10 @@ def fill(handle: str, name: str) -> str:
     resources = forms.resources_of(filled, place.terms, session.patient, _author(session), base_url)
     refused = cannot_save(resources, session.granted)
     wanted = request.form.get("action") == "save" and not refused
+    saved = _save(session, resources) if wanted else None
+    if saved is not None and not saved.problem:
+        # To an address of its own: whoever loads that page again saves nothing twice.
+        return _to("smart.measures", handle, shown, saved)
     mended = mend(story, resources)
     return render_template(
         "smart/story_filled.html",
@@ -71,7 +80,7 @@ def fill(handle: str, name: str) -> str:
         mended=mended,
         safety=criteria_of(mended.after["safety"], proofs_of(story), ""),
         refused=refused,
-        saved=_save(session, resources) if wanted else None,
+        saved=saved,
     )
 
 
@@ -111,7 +120,7 @@ def _score(observation: Json) -> Json:
 def letter(handle: str) -> str:
     """The letter as a page to print."""
     session, ehr, shown = _opened(handle)
-    return _letter_page(session, ehr, shown, None)
+    return _letter_page(session, ehr, shown, "")
 
 
 @blueprint.get("/<handle>/letter.pdf")
@@ -124,17 +133,22 @@ def letter_pdf(handle: str) -> Response:
 
 
 @blueprint.post("/<handle>/letter")
-def save_letter(handle: str) -> str:
+def save_letter(handle: str) -> ResponseReturnValue:
     """Save the letter to the record as a DocumentReference, where the user's token may."""
     session, ehr, shown = _opened(handle)
     made, written = datetime.now(UTC), _letter(shown)
     # A draft that is only being signed is not at the EHR under this reference yet, so the document does not name it.
     document = document_of(written, pdf_of(written, made), session.patient, "", made, _author(session))
     refused = cannot_save([document], session.granted)
-    return _letter_page(session, ehr, shown, Saved((), refused) if refused else _save(session, [document]))
+    if refused:
+        return _letter_page(session, ehr, shown, "")
+    saved = _save(session, [document])
+    if saved.problem:
+        return _letter_page(session, ehr, shown, saved.problem)
+    return _to("smart.letter", handle, shown, saved, kind=written.kind.value)
 
 
-def _letter_page(session: Session, ehr: Ehr, shown: Shown, saved: Saved | None) -> str:
+def _letter_page(session: Session, ehr: Ehr, shown: Shown, problem: str) -> str:
     refused = cannot_save([{"resourceType": "DocumentReference"}], session.granted)
     return render_template(
         "smart/letter.html",
@@ -144,7 +158,8 @@ def _letter_page(session: Session, ehr: Ehr, shown: Shown, saved: Saved | None) 
         letter=_letter(shown),
         kinds=list(Kind),
         refused=refused,
-        saved=saved,
+        problem=problem,
+        saved=_told_saved(),
     )
 
 
@@ -174,6 +189,17 @@ def _opened(handle: str) -> tuple[Session, Ehr, Shown]:
 
 def _save(session: Session, resources: Sequence[Json]) -> Saved:
     return save(resources, poster(deployment().session, session.iss, session.access_token))
+
+
+def _to(endpoint: str, handle: str, shown: Shown, saved: Saved, **more: str) -> ResponseReturnValue:
+    """On to a page that tells what was saved."""
+    told = ",".join(saved.references)
+    return redirect(address(endpoint, handle=handle, assessment=shown.id, saved=told, **more), 303)
+
+
+def _told_saved() -> list[str]:
+    """What an address says was saved, as far as these are references."""
+    return [each for each in request.args.get("saved", "").split(",") if _REFERENCE.fullmatch(each)]
 
 
 def _author(session: Session) -> str:

@@ -14,6 +14,7 @@ from hooks.smart.story.drawing import Series, drawing
 from hooks.smart.story.pictures import Picture, score_picture, visits_picture
 from tests.cds.build import appointment
 from tests.hooks.calls import EXAMPLES
+from tests.hooks.calls import resources as example
 from tests.hooks.smart.story.stories import Json, score, signed, with_more
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -88,6 +89,16 @@ def test_count_is_told_as_unknown_when_notes_tell_of_visits_that_nobody_can_coun
     assert numbers(picture)["Completed"] == "at least 0"
     assert numbers(picture)["In all"] == "at least 6"
     assert "it reaches back to the injury" in picture.says
+
+
+def test_nothing_is_drawn_when_no_policy_applied(app: Flask) -> None:
+    record = [each for each in example("f000") if each["resourceType"] not in ("Coverage", "Organization")]
+    story = signed(app, record=record)
+    assert story.said["policy"] is None
+    picture = visits_picture(course_of(story))
+    assert picture.says == "Visits were not counted, since no policy applied."
+    assert (picture.svg, numbers(picture)["In all"]) == ("", "an unknown number")
+    assert len(picture.tables) == 1  # without a policy nobody asked for the visits
 
 
 def test_booked_and_missed_days_have_shapes_of_their_own_when_they_are_drawn(app: Flask) -> None:

@@ -90,8 +90,9 @@ def test_nothing_is_saved_when_nobody_asked_for_it(place: Place) -> None:
 
 def test_both_resources_are_at_the_ehr_when_a_measure_is_saved(place: Place) -> None:
     base = opened(place, scope=WRITE)
-    text = post(place, f"{base}/measures/phq-9", day="2025-03-01", action="save", **phq(1)).text
-    assert "Saved to the record: QuestionnaireResponse/new-1, Observation/new-2" in text
+    saved = post(place, f"{base}/measures/phq-9", day="2025-03-01", action="save", **phq(1))
+    assert "Saved to the record: QuestionnaireResponse/new-1, Observation/new-2" in saved.text
+    assert get(place, saved.url).status_code == 200  # a page that is loaded again saves nothing
     (first, response), (second, observation) = place.ehr.created
     assert first == second == f"Bearer {ACCESS}"
     assert observation["derivedFrom"] == [{"reference": "QuestionnaireResponse/new-1"}]
@@ -135,6 +136,19 @@ def test_letter_is_a_document_at_the_ehr_when_it_is_saved(place: Place) -> None:
     assert "Saved to the record: DocumentReference/new-1" in text
     ((_, document),) = place.ehr.created
     assert (document["type"]["text"], document["subject"]) == ("Review summary", {"reference": "Patient/f000"})
+
+
+def test_letter_says_so_when_the_ehr_does_not_save_it(place: Place) -> None:
+    base = opened(place, scope=WRITE)
+    place.ehr.faults.create_status = 500
+    assert "The EHR did not save the DocumentReference (500)" in post(place, f"{base}/letter").text
+
+
+@pytest.mark.parametrize("said", ["<script>", "Observation/", "Observation/1 and more", "observation/1", ",,"])
+def test_nothing_is_told_as_saved_when_an_address_does_not_hold_a_reference(place: Place, said: str) -> None:
+    shown = place.browser.get(f"{opened(place)}/measures", params={"saved": said}, timeout=30)
+    assert shown.status_code == 200
+    assert "Saved to the record" not in shown.text
 
 
 def test_letter_is_not_saved_when_the_scope_is_missing(place: Place) -> None:
