@@ -6,7 +6,7 @@ from datetime import date
 
 from cds.errors import MissingData
 from cds.fhir.elements import local_reference
-from cds.fhir.orders import ACTIVE_ORDERS
+from cds.fhir.orders import ACTIVE_ORDERS, first_proposed
 from cds.service import Ports
 from hooks.callers.caller import Caller, Question
 from hooks.callers.on_file import referred
@@ -28,7 +28,9 @@ def dispatch(hook: HookRequest, ports: Ports, today: date) -> Question:
             remedy="Satisfy this prefetch key, or send fhirServer and fhirAuthorization of an allowed FHIR server",
         )
     lacking = [f"{reference} was not sent, and no FHIR server can be asked" for reference in found.lacking]
-    return Question(found.orders, (*found.problems, *lacking), as_of=today, view=View(among=len(named)))
+    # Not before the first service: what pays and applies today may not on that day.
+    first = min((first_proposed(order) or today for order in found.orders), default=today)
+    return Question(found.orders, (*found.problems, *lacking), as_of=max(today, first), view=View(among=len(named)))
 
 
 DISPATCH = Caller(

@@ -57,6 +57,15 @@ def test_the_day_is_today_when_an_order_of_another_day_is_dispatched(client: Fla
     assert (brief["asOf"], brief["outcome"]) == ("2025-03-11", "criteria-not-met")
 
 
+def test_the_day_is_that_of_the_first_service_when_it_is_still_to_come(client: FlaskClient) -> None:
+    sent = dispatching(SHAPES[0], active("f000"))  # for 2025-03-10 and 2025-03-12
+    (held,) = sent["prefetch"]["coverage"]["entry"]
+    held["resource"] = held["resource"] | {"period": {"start": "2025-03-09"}}
+    with on("2025-03-07"):
+        (brief,) = told(client, sent)["extension"]["example.therapy-cds.assessments"]
+    assert (brief["asOf"], brief["outcome"]) == ("2025-03-10", "criteria-not-met")
+
+
 def test_there_is_silence_when_what_is_dispatched_is_no_therapy(client: FlaskClient) -> None:
     lab = active("f000", code={"coding": [{"system": "http://loinc.org", "code": "2093-3"}]}, orderDetail=None)
     assert cards(client, dispatching(SHAPES[0], lab)) == []
