@@ -23,7 +23,7 @@ from cds.ledger.ledger import Ledger
 from cds.ledger_cli import replay_command, report_command
 from cds.model import Assessment
 from cds.terminology import packaged
-from hooks.cards import CardMaker
+from hooks.cards import CardMaker, View
 from hooks.clients import read_clients
 from hooks.sandbox.demo import Ports, run_demo, show_exchanges
 from hooks.sandbox.errors import InputError, SandboxError
@@ -107,7 +107,8 @@ def main(ctx: click.Context) -> None:
 
 def _cards_of(assessments: tuple[Assessment, ...], today: date) -> list[dict[str, Any]]:
     """The cards that the hook would return for these assessments."""
-    maker = CardMaker(Settings.base_url, packaged().override_reasons, today, lambda: str(uuid4()))
+    view = View(among=len(assessments))
+    maker = CardMaker(Settings.base_url, packaged().override_reasons, today, lambda: str(uuid4()), view=view)
     cards: list[dict[str, Any]] = maker.response(assessments)["cards"]
     return cards
 
