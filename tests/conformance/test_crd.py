@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from flask.testing import FlaskClient
 
 from hooks.app import create_app
+from hooks.cli import main
 from hooks.coverage_information import URL
 from hooks.settings import Settings
 from tests.conformance.shape import wrong_in
@@ -190,3 +194,14 @@ def test_the_detail_names_the_order_when_only_some_of_the_appointments_are_for_i
     assert card["detail"].startswith(
         "Order: Physical therapy, left hip; lines 97110, 97112, 20561; 2 visits; from 2025-03-10\n"
     )
+
+
+def test_the_command_names_the_order_as_the_hook_does_when_a_bundle_holds_several(
+    client: FlaskClient, tmp_path: Path
+) -> None:
+    orders = (draft(id="one"), draft(id="two"))
+    whole = {"resourceType": "Bundle", "type": "collection", "entry": bundle(*record("f000"), *orders)["entry"]}
+    file = tmp_path / "several.json"
+    file.write_text(json.dumps(whole), encoding="utf-8")
+    done = CliRunner().invoke(main, ["evaluate", str(file), "--json"])
+    assert lines(json.loads(done.output)) == lines(answer(client, request(*orders)))
