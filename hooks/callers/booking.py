@@ -188,11 +188,15 @@ def _new_days(bookings: Sequence[Booking], diary: Diary, assessment: Assessment)
 
 
 def _others(bookings: Sequence[Booking], diary: Diary, assessment: Assessment) -> list[date]:
-    """Days of this therapy that are booked already, from today on, and not among the proposals."""
+    """Days of this therapy that are booked already, from today on, and not among the proposals.
+
+    An appointment that is being moved is on file as it was, under the same id.
+    """
     today = min(diary.today, assessment.as_of)  # proposals of the past are weighed as of their first day
     new, attended = set(_days(bookings)), {visit.day for visit in diary.visits}
-    order = assessment.order
-    mine = [a for a in diary.booked if not a.missed and belongs(order, a.sites, a.discipline, elsewhere=False)]
+    order, moved = assessment.order, {booking.reference for booking in bookings}
+    stays = [a for a in diary.booked if not a.missed and a.source not in moved]
+    mine = [a for a in stays if belongs(order, a.sites, a.discipline, elsewhere=False)]
     days = {a.day.exact for a in mine if a.day.exact and a.day.exact >= today}
     return sorted(day for day in days if day not in new | attended)
 

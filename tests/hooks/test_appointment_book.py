@@ -118,6 +118,12 @@ def test_other_bookings_count_when_they_come_before(client: FlaskClient) -> None
     )
 
 
+def test_an_appointment_counts_once_when_it_is_moved_to_another_day(client: FlaskClient) -> None:
+    before = [appointment("f001", n, day, status="booked") for n, day in enumerate(TEN[:8])]
+    with on("2025-09-05"):  # the first of them was for 2025-09-08
+        assert cards(client, booking("f001", ["2025-10-01"], *before)) == []
+
+
 @pytest.mark.parametrize("status", ["cancelled", "noshow"])
 def test_other_bookings_do_not_count_when_nobody_comes(client: FlaskClient, status: str) -> None:
     before = appointment("f001", 90, "2025-09-06", status=status)
