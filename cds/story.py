@@ -24,6 +24,7 @@ from cds.ledger.evidence import KeptSource
 from cds.model import Coverage, Days, Evidence, Fact, Need, Order, Query, Record, Resource
 from cds.recording import asked_of, evidence_of, zone_of
 from cds.rules.case import Case
+from cds.rules.part import part_of
 from cds.rules.policy import Policy
 from cds.service import Ports, Source, assess_orders
 from cds.terminology import Terminology
@@ -63,6 +64,11 @@ class Story:
         """The patient's id at the EHR."""
         return str(self.body["question"]["patient"])
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all criteria were weighed: hooks before and after signing weigh a part, which has no outcome."""
+        return is_whole(self.body)
+
     @cached_property
     def case(self) -> Case | None:
         """The order, the record and the policy, as every criterion looked at them; None where no policy applied."""
@@ -80,14 +86,17 @@ class Story:
 
     def _weighed(self, added: Sequence[Json]) -> Json:
         source = AddedSource(KeptSource(evidence_of(self.body), self.content), added)
-        ports = Ports(self.terms, self.policies, source, zone_of(self.body))
-        # The choice of the policy does not depend on what is added: no policy is chosen by a score.
+        # As on the day, a call may have weighed a part of the policies only (order-select, a visit's start and end).
+        policies = part_of(self.policies, self.body["question"].get("kinds"))
+        ports = Ports(self.terms, policies, source, zone_of(self.body))
         assessments = assess_orders(asked_of(self.body, self.terms), ports)
         mine = next(each for each in assessments if each.order.reference == self.order.reference)
-        told = whole_assessment(mine)
-        shown = {each["id"] for each in self.said["criteria"]}
-        # A call may have weighed a part of the criteria only (order-select): no others are told here either.
-        return told | {"criteria": [each for each in told["criteria"] if each["id"] in shown]}
+        return whole_assessment(mine)
+
+
+def is_whole(body: Mapping[str, Any]) -> bool:
+    """Whether a recorded call weighed all criteria, and not only those of some kinds of card."""
+    return body["question"].get("kinds") is None
 
 
 class Bases:

@@ -11,6 +11,7 @@ from flask import Response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from cds.errors import InputError
+from cds.story import is_whole
 from hooks.smart.errors import NotShown
 from hooks.smart.record import Shown
 from hooks.smart.registration import Ehr
@@ -27,6 +28,7 @@ from hooks.smart.story.writing import poster
 
 __all__ = ["blueprint"]
 Json = dict[str, Any]
+_SIGN = "Sign a therapy order in the EHR"
 _REFERENCE = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64}")
 _USERS = ("Practitioner/", "PractitionerRole/", "Patient/", "RelatedPerson/")
 
@@ -78,6 +80,7 @@ def fill(handle: str, name: str) -> ResponseReturnValue:
         filled=filled,
         scores=[_score(each) for each in resources if each["resourceType"] == "Observation"],
         mended=mended,
+        is_whole=story.is_whole,
         safety=criteria_of(mended.after["safety"], proofs_of(story), ""),
         refused=refused,
         saved=saved,
@@ -164,6 +167,8 @@ def _letter_page(session: Session, ehr: Ehr, shown: Shown, problem: str) -> str:
 
 
 def _letter(shown: Shown) -> Letter:
+    if not is_whole(shown.entry.body or {}):
+        raise NotShown("Only a part of the criteria was weighed, which is no ground for a letter", remedy=_SIGN)
     return letter_of(shown.assessment, shown.id, _kind())
 
 
@@ -183,7 +188,7 @@ def _opened(handle: str) -> tuple[Session, Ehr, Shown]:
     session, ehr = current(handle)
     shown = shown_in(session, ehr)
     if shown is None:
-        raise NotShown("No therapy order of this patient has been checked", remedy="Sign a therapy order in the EHR")
+        raise NotShown("No therapy order of this patient has been checked", remedy=_SIGN)
     return session, ehr, shown
 
 

@@ -75,7 +75,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Page:
-    """What the template shows of one story."""
+    """What the template shows of one story. It is not `is_whole` where a part of the criteria was weighed only."""
 
     said: Json
     id: str
@@ -86,6 +86,7 @@ class Page:
     scores: Sequence[Picture]
     searches: Sequence[Search]
     offers: Sequence[str]
+    is_whole: bool = True
 
     @property
     def required(self) -> Sequence[Criterion]:
@@ -113,6 +114,7 @@ def page_of(story: Story) -> Page:
         scores=scores,
         searches=searches_of(story),
         offers=_offers(story),
+        is_whole=story.is_whole,
     )
 
 

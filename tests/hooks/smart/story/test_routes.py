@@ -9,6 +9,8 @@ import pytest
 import requests
 from markupsafe import escape
 
+from tests.hooks.calls import draft
+from tests.hooks.hook_calls import body, bundle, record
 from tests.hooks.smart.conftest import Place, assessment_of
 from tests.hooks.smart.ehr import ACCESS
 from tests.hooks.smart.story.test_forms import CHOICES
@@ -175,6 +177,20 @@ def test_nothing_is_saved_when_another_browser_posts(place: Place, path: str) ->
     base = opened(place, scope=WRITE)
     refused = requests.post(base + path, data=phq(0, day="2025-03-01", action="save"), timeout=30)
     assert (refused.status_code, place.ehr.created) == (401, [])
+
+
+def test_no_outcome_is_told_when_a_part_of_the_criteria_was_weighed(place: Place) -> None:
+    context = {"selections": ["ServiceRequest/f000-order"], "draftOrders": bundle(draft("f000"))}
+    sent = body("order-select", "f000", context, record("f000"), fhirServer=place.ehr.base)
+    answer = requests.post(f"{place.url}/cds-services/order-select-therapy", json=sent, timeout=30).json()
+    place.ehr.launch = {"patient": "f000", "appContext": assessment_of(answer)}
+    shown = place.launch()
+    assert "A part of the criteria was weighed" in shown.text
+    assert "Criteria not met" not in shown.text
+    filled = post(place, f"{shown.url}/measures/ihot-12", day="2025-03-01", score="60").text
+    assert "A part of the criteria was weighed" in filled
+    assert "Criteria not met" not in filled
+    assert get(place, f"{shown.url}/letter").status_code == 403
 
 
 def test_what_was_said_is_shown_when_its_grounds_are_gone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
