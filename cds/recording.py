@@ -96,6 +96,8 @@ def asked_of(body: Mapping[str, Any], terms: Terminology) -> Asked:
     return Asked(
         question["patient"], orders, date.fromisoformat(question["today"]),
         date.fromisoformat(as_of) if as_of else None, question["policy"],
+        # Entries made before orders could have days of their own name none.
+        {order: date.fromisoformat(day) for order, day in question.get("days", {}).items()},
     )  # fmt: skip
 
 
@@ -116,6 +118,7 @@ def _question(call: Call) -> Json:
         "patient": asked.patient,
         "today": asked.today.isoformat(),
         "asOf": asked.as_of.isoformat() if asked.as_of else None,
+        "days": {order: day.isoformat() for order, day in asked.days.items()},
         "policy": asked.policy,
         "zone": call.zone.key if call.zone else None,
         "aliases": dict(call.aliases),

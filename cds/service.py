@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -74,13 +74,17 @@ class Ports:
 
 @dataclass(frozen=True)
 class Asked:
-    """One question: these orders of this patient, today; `as_of` and `policy` only where somebody chose them."""
+    """One question: these orders of this patient, today; `as_of` and `policy` only where somebody chose them.
+
+    `days` are days chosen for single orders, by reference.
+    """
 
     patient: str
     orders: tuple[Order, ...]
     today: date
     as_of: date | None = None
     policy: str | None = None
+    days: Mapping[str, date] = field(default_factory=dict)
 
 
 def assess_orders(asked: Asked, ports: Ports) -> tuple[Assessment, ...]:
@@ -140,9 +144,12 @@ def _statements(asked: Asked, ports: Ports, evidence: Sequence[Evidence], record
 
 
 def evaluation_date(asked: Asked, order: Order) -> date:
-    """The first proposed service date, else the day the order was written, else today (domain rule 1.2)."""
+    """The day that was chosen, else the first proposed service date, else the day the order was written, else today.
+
+    (domain rule 1.2)
+    """
     authored = order.authored.exact if order.authored else None
-    return asked.as_of or first_proposed(order) or authored or asked.today
+    return asked.as_of or asked.days.get(order.reference) or first_proposed(order) or authored or asked.today
 
 
 def _needs_before_selection(asked: Asked, ports: Ports) -> tuple[Need, ...]:

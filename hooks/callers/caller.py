@@ -18,6 +18,7 @@ from hooks.protocol import HookRequest
 class Question:
     """What one call asks: these orders, on this day (None: each order's own), told in this view.
 
+    `days` are days that the hook gives single orders, by reference; `as_of` goes before them.
     `problems` are what could not be read of the call, in words; each becomes a card. `aliases` are the entries'
     URLs by which the orders were read: the ledger reads them again by the same.
     """
@@ -25,6 +26,7 @@ class Question:
     orders: tuple[Order, ...] = ()
     problems: tuple[str, ...] = ()
     as_of: date | None = None
+    days: Mapping[str, date] = field(default_factory=dict)
     view: View = WHOLE
     aliases: Mapping[str, str] = field(default_factory=dict)
 

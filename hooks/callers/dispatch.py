@@ -1,4 +1,4 @@
-"""order-dispatch: orders that are already on file go to a performer, and are weighed as of today."""
+"""order-dispatch: orders that are already on file go to a performer, and are weighed as of today or their first day."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def dispatch(hook: HookRequest, ports: Ports, today: date) -> Question:
         )
     lacking = [f"{reference} was not sent, and no FHIR server can be asked" for reference in found.lacking]
     # Not before the first service: what pays and applies today may not on that day.
-    first = min((first_proposed(order) or today for order in found.orders), default=today)
-    return Question(found.orders, (*found.problems, *lacking), as_of=max(today, first), view=View(among=len(named)))
+    days = {order.reference: max(today, first_proposed(order) or today) for order in found.orders}
+    return Question(found.orders, (*found.problems, *lacking), days=days, view=View(among=len(named)))
 
 
 DISPATCH = Caller(
     title="Therapy orders as they go to a performer",
     description=(
-        "Weighs therapy orders that are dispatched as of today: what has changed since they were signed, such as "
-        "visits done elsewhere, counts"
+        "Weighs therapy orders that are dispatched, as of today or of their first day: what has changed since they "
+        "were signed, such as visits done elsewhere, counts"
     ),
     ask=dispatch,
     queries=(ACTIVE_ORDERS,),

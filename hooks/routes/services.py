@@ -69,7 +69,7 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
     policies = caller.part_of(deployment.policies)
     ports = Ports(deployment.terms, policies, source, deployment.settings.time_zone)
     question = caller.ask(hook, ports, today)
-    asked = Asked(hook.patient, question.orders, today, question.as_of)
+    asked = Asked(hook.patient, question.orders, today, question.as_of, days=question.days)
     assessments = tuple(replace(each, id=str(uuid4())) for each in assess_orders(asked, ports))
     ehr.learn()
     settings = deployment.settings

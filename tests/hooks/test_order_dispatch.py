@@ -66,6 +66,17 @@ def test_the_day_is_that_of_the_first_service_when_it_is_still_to_come(client: F
     assert (brief["asOf"], brief["outcome"]) == ("2025-03-10", "criteria-not-met")
 
 
+def test_each_order_has_its_own_day_when_several_are_dispatched(client: FlaskClient) -> None:
+    at_once = active("f000", id="at-once", occurrenceTiming=None, quantityQuantity={"value": 2, "unit": "visit"})
+    context = {"dispatchedOrders": [ORDER, "ServiceRequest/at-once"], "performer": "Organization/therapy"}
+    with on("2025-03-07"):
+        briefs = told(client, dispatching(context, active("f000"), at_once))["extension"][
+            "example.therapy-cds.assessments"
+        ]
+    days = {brief["order"]: brief["asOf"] for brief in briefs}
+    assert days == {ORDER: "2025-03-10", "ServiceRequest/at-once": "2025-03-07"}
+
+
 def test_there_is_silence_when_what_is_dispatched_is_no_therapy(client: FlaskClient) -> None:
     lab = active("f000", code={"coding": [{"system": "http://loinc.org", "code": "2093-3"}]}, orderDetail=None)
     assert cards(client, dispatching(SHAPES[0], lab)) == []

@@ -76,6 +76,12 @@ CALLS: dict[str, Callable[[], Json]] = {
         {"dispatchedOrders": ["ServiceRequest/f000-order"], "performer": "Organization/x"},
         record("f000", active("f000")),
     ),
+    "order-dispatch, each order with its own day": lambda: body(
+        "order-dispatch",
+        "f000",
+        {"dispatchedOrders": ["ServiceRequest/f000-order", "ServiceRequest/later"], "performer": "Organization/x"},
+        record("f000", active("f000"), active("f000", id="later", occurrenceTiming={"event": ["2025-04-02"]})),
+    ),
     "encounter-start": lambda: body(
         "encounter-start", "f000", {"encounterId": "now"}, record("f000", visit("f000", DAY), active("f000"))
     ),
@@ -88,12 +94,13 @@ def test_a_call_comes_out_the_same_when_it_is_replayed(
 ) -> None:
     with on(DAY):
         answer = told(client, CALLS[name]())
-    (brief,) = answer["extension"]["example.therapy-cds.assessments"]
+    briefs = answer["extension"]["example.therapy-cds.assessments"]
     ledger, terms = open_ledger(ledger_url), packaged()
-    entry = recorded_call(ledger, brief["id"])
+    entry = recorded_call(ledger, briefs[0]["id"])
     again = replay(ledger, entry, terms, load_policies([packaged_policies()], terms))
     assert [str(each) for each in again.differences] == []
-    assert again.assessments[0].policy == brief.get("policy")
+    assert [each.policy for each in again.assessments] == [brief.get("policy") for brief in briefs]
+    assert [each.as_of.isoformat() for each in again.assessments] == [brief["asOf"] for brief in briefs]
 
 
 def test_what_an_entry_names_by_urn_uuid_is_known_when_it_is_booked(client: FlaskClient) -> None:
