@@ -26,9 +26,9 @@ class Question:
     orders: tuple[Order, ...] = ()
     problems: tuple[str, ...] = ()
     as_of: date | None = None
-    days: Mapping[str, date] = field(default_factory=dict)
     view: View = WHOLE
     aliases: Mapping[str, str] = field(default_factory=dict)
+    days: Mapping[str, date] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
