@@ -27,7 +27,7 @@ from hooks.sandbox.fault_proxy import FaultyServer, faulty_server
 from hooks.sandbox.faults import Chosen, change_request
 from hooks.sandbox.fhir_server import load, start_fhir_server
 from hooks.sandbox.http import FhirServer
-from hooks.sandbox.processes import Program, free_port
+from hooks.sandbox.processes import Program, free_port, held_port
 from hooks.sandbox.show import clean, show_assessment, show_cards, show_patient
 from hooks.sandbox.signing import Change, Exchange, as_built, sign
 from hooks.sandbox.smart import write_servers
@@ -102,7 +102,8 @@ def running_stack(ports: Ports | None = None, faults: Sequence[Chosen] = ()) -> 
         fhir_server = stack.enter_context(start_fhir_server(fhir_port, directory))
         faulty = stack.enter_context(faulty_server(fhir_url, faults)) if faults else None
         allowed = f"{fhir_url},{faulty.base}" if faulty else fhir_url
-        page = ports.page or free_port()
+        # The page is served last, and its address is told first.
+        page = stack.enter_context(held_port(ports.page))
         servers = write_servers(directory / "smart.json", _iss(page), allowed.split(","))
         smart = {"THERAPY_CDS_SMART_SERVERS": str(servers), "THERAPY_CDS_SMART_KEYS": str(directory / "keys")}
         service = stack.enter_context(start_service(service_port, allowed, directory, smart))

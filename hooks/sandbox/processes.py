@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,6 +30,20 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+@contextlib.contextmanager
+def held_port(number: int = 0) -> Iterator[int]:
+    """Keep a port of the loopback interface until the block is left: this one, or whichever is free.
+
+    A server that sets SO_REUSEADDR, as nearly all do, can listen on it meanwhile; whoever asks for a free port does
+    not get it.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # the server that is started there says so in better words
+            holder.bind(("127.0.0.1", number))
+        yield number or holder.getsockname()[1]
 
 
 class Program:

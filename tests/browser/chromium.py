@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -31,13 +32,18 @@ def missing_chromium() -> str | None:
 
 
 @contextlib.contextmanager
-def chromium(width: int = 1280, height: int = 900, *, dark: bool = False) -> Iterator[webdriver.Chrome]:
-    """Run headless Chromium with a profile of its own."""
+def chromium(
+    width: int = 1280, height: int = 900, *, dark: bool = False, downloads: Path | None = None
+) -> Iterator[webdriver.Chrome]:
+    """Run headless Chromium with a profile of its own; a PDF goes to `downloads`, if that is given."""
     with tempfile.TemporaryDirectory(prefix="therapy-cds-chromium-") as profile:
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium") or "chromium"
         for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
             options.add_argument(flag)
+        if downloads:
+            kept = {"download.default_directory": str(downloads), "plugins.always_open_pdf_externally": True}
+            options.add_experimental_option("prefs", kept)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         driver = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
         try:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import axe_core_python
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.chromium import chromium, missing_chromium
-from tests.browser.page import SECONDS
+from tests.browser.looking import looked_at, send, set_day
 from tests.hooks.calls import EXAMPLES
 from tests.hooks.smart.conftest import Place, assessment_of, serving
 from tests.hooks.smart.ehr import running_ehr
 
 pytestmark = pytest.mark.browser
 Json = dict[str, Any]
-AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-RUN = "const done = arguments[0]; axe.run().then(found => done(found.violations), error => done([{id: String(error)}]))"
 WRITE = "openid fhirUser patient/QuestionnaireResponse.c patient/Observation.c"
 PAGES = ("", "/measures", "/measures/phq-9", "/measures/ihot-12", "/letter")
 
@@ -59,30 +54,6 @@ def opened(chrome: Chrome, place: Place, name: str = "f000", scope: str | None =
     return chrome.current_url
 
 
-def looked_at(chrome: Chrome) -> None:
-    """Nothing that axe-core finds, nothing that the console complains of, nothing beyond the edge, all of it opened."""
-    chrome.execute_script("document.querySelectorAll('details').forEach(each => { each.open = true })")
-    chrome.execute_script(AXE)
-    found = chrome.execute_async_script(RUN)
-    assert [(each["id"], [node.get("html") for node in each.get("nodes", ())]) for each in found] == []
-    beyond = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert chrome.execute_script(beyond) == 0
-    assert chrome.get_log("browser") == []  # type: ignore[no-untyped-call]
-
-
-def send(chrome: Chrome, words: str) -> None:
-    """Press the button with these words, and wait for the next page."""
-    chrome.execute_script("window.former = true")
-    chrome.find_element(By.XPATH, f"//button[contains(., '{words}')]").send_keys(Keys.ENTER)
-    # An element of the page that goes cannot be asked reliably whether it is gone.
-    is_next = "return window.former === undefined && document.readyState === 'complete'"
-    WebDriverWait(chrome, SECONDS).until(lambda driver: driver.execute_script(is_next))
-
-
-def set_day(chrome: Chrome, day: str) -> None:
-    chrome.execute_script("document.getElementById('day').value = arguments[0]", day)
-
-
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_axe_finds_nothing_when_the_story_of_an_example_is_open(chrome: Chrome, place: Place, name: str) -> None:
     opened(chrome, place, name)
@@ -93,6 +64,41 @@ def test_axe_finds_nothing_when_the_story_of_an_example_is_open(chrome: Chrome, 
 def test_axe_finds_nothing_when_another_page_is_open(chrome: Chrome, place: Place, path: str) -> None:
     chrome.get(opened(chrome, place) + path)
     looked_at(chrome)
+
+
+def test_axe_finds_nothing_when_nothing_is_on_record(chrome: Chrome, place: Place) -> None:
+    place.ehr.reset()
+    place.ehr.launch = {"patient": "nobody"}
+    chrome.get(f"{place.url}/smart/launch?iss={place.ehr.base}&launch=launch-1")
+    assert chrome.find_element(By.TAG_NAME, "h1").text == "No therapy order of this patient has been checked."
+    looked_at(chrome)
+
+
+def test_axe_finds_nothing_when_the_grounds_are_past_their_retention(
+    chrome: Chrome, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = opened(chrome, place)
+    monkeypatch.setattr(place.deployment.ledger, "content", lambda hashes: {})
+    chrome.get(base)
+    assert chrome.find_elements(By.CSS_SELECTOR, "svg, figure") == []
+    assert chrome.find_elements(By.CLASS_NAME, "criterion")
+    looked_at(chrome)
+
+
+def test_axe_finds_nothing_when_the_session_is_ended_and_its_page_opened_again(chrome: Chrome, place: Place) -> None:
+    base = opened(chrome, place)
+    send(chrome, "End this session")
+    looked_at(chrome)
+    chrome.get(base)
+    assert "CDS-504" in chrome.find_element(By.TAG_NAME, "main").text
+    looked_at(chrome, status=401)
+
+
+def test_axe_finds_nothing_when_a_launch_is_refused(chrome: Chrome, place: Place) -> None:
+    chrome.get_log("browser")  # type: ignore[no-untyped-call]
+    chrome.get(f"{place.url}/smart/launch?iss=https://foreign.example.org/fhir&launch=x")
+    assert "CDS-501" in chrome.find_element(By.TAG_NAME, "main").text
+    looked_at(chrome, status=403)
 
 
 def test_numbers_are_read_in_words_picture_and_tables_when_f000_is_open(chrome: Chrome, place: Place) -> None:
