@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Label, select, type_coerce
+from sqlalchemy.types import NullType
 from zstandard import ZstdError
 
 from cds.ledger.chain import Break
@@ -15,6 +16,8 @@ from cds.ledger.evidence import unpack
 from cds.ledger.tables import blobs, entries
 
 Json = dict[str, Any]
+# SQLite keeps text where bytes belong, if somebody puts it there: taken as it is, so that it can be told.
+AS_IT_LIES: Label[Any] = type_coerce(blobs.c.body, NullType()).label("body")
 
 
 def content_of(body: Json) -> list[str]:
@@ -46,14 +49,16 @@ def content_breaks(connection: Connection) -> Iterator[Break]:
 
 
 def _state(connection: Connection, name: str) -> str:
-    body = connection.execute(select(blobs.c.body).where(blobs.c.hash == name)).scalar()
+    body = connection.execute(select(AS_IT_LIES).where(blobs.c.hash == name)).scalar()
     if body is None:
         return "is gone"
     return "was changed" if unchanged(name, body) is None else ""
 
 
-def unchanged(name: str, body: bytes) -> bytes | None:
+def unchanged(name: str, body: object) -> bytes | None:
     """Packed content, unpacked, if it is still what its hash says; None where it was changed."""
+    if not isinstance(body, bytes):
+        return None
     try:
         content = unpack(body)
     except ZstdError:

@@ -154,6 +154,8 @@ def test_chain_is_said_to_hold_when_nothing_was_touched(service: Service) -> Non
         ("UPDATE entries SET body = replace(body, 'not-met', 'met') WHERE sequence = 2", "entry 2 ("),
         ("DELETE FROM entries WHERE sequence = 2", "entry 2: it is missing"),
         ("UPDATE blobs SET body = X'00' WHERE kind = 'policies'", "what it rests on was changed"),
+        ("UPDATE blobs SET body = 'text' WHERE kind = 'policies'", "what it rests on was changed"),
+        ("UPDATE entries SET body = X'7B7D' WHERE sequence = 2", "its body was changed"),
     ],
 )
 def test_break_is_named_and_the_status_is_1_when_a_row_was_changed_or_deleted(
