@@ -54,8 +54,11 @@ def parse_feedback(body: bytes) -> list[Any]:
 
 
 def read_feedback(items: list[Any], service: str, client: str, find: Find) -> Read:
-    """Each item by itself: what is wrong with one does not cost the others. `find` looks up a card's entry."""
-    read = Read()
+    """Each item by itself: what is wrong with one does not cost the others.
+
+    `find` looks up a card's entry; the cards of one call share an entry, which is looked up once.
+    """
+    read, find = Read(), _each_once(find)
     for number, item in enumerate(items):
         try:
             read.items.append(_item(item, f"feedback[{number}]", service, client, find))
@@ -64,6 +67,20 @@ def read_feedback(items: list[Any], service: str, client: str, find: Find) -> Re
         except _Unknown as problem:
             read.issues += operation_outcome("not-found", str(problem), problem.where)["issue"]
     return read
+
+
+def _each_once(find: Find) -> Find:
+    """The same look-up, which remembers the cards of each entry it has found: an entry may be large."""
+    known: dict[str, Entry | None] = {}
+
+    def looked_up(card: str) -> Entry | None:
+        if card not in known:
+            known[card] = entry = find(card)
+            if entry is not None and entry.body is not None:
+                known.update(dict.fromkeys((each.get("uuid") for each in entry.body.get("cards", ())), entry))
+        return known[card]
+
+    return looked_up
 
 
 def outcome_of(read: Read) -> Json:

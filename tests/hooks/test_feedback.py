@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import create_engine, text
 from werkzeug.test import TestResponse
 
-from cds.ledger.ledger import FEEDBACK
+from cds.ledger.ledger import FEEDBACK, Entry, Ledger
 from hooks.app import create_app
 from hooks.settings import Settings
 from tests.hooks.calls import EXAMPLES, TOKEN, Json, answered, draft, post, refused, request
@@ -263,6 +263,26 @@ def test_nothing_is_kept_and_503_is_told_when_the_ledger_cannot_be_written(tmp_p
     assert kept(app, cards[0]) == []
     assert send(client, item(cards[0])).status_code == 200
     assert len(kept(app, cards[0])) == 1
+
+
+def test_an_entry_is_read_once_when_a_body_reports_all_of_its_cards_many_times(
+    app: Flask, client: FlaskClient, cards: list[Json], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger: Ledger = app.extensions["therapy-cds"].ledger
+    asked: list[str] = []
+    find = ledger.find
+
+    def counted(name: str) -> Entry | None:
+        asked.append(name)
+        return find(name)
+
+    monkeypatch.setattr(ledger, "find", counted)
+    other = answered(client, request())["cards"][0]
+    *unknown, kept_too = issues(send(client, *map(item, (*cards, other, *cards, "nobody", "nobody"))))
+    assert [each["code"] for each in unknown] == ["not-found"] * 2
+    assert kept_too["details"]["text"].startswith(f"{2 * len(cards) + 1} other items were kept")
+    assert len(cards) > 1
+    assert asked == [cards[0]["uuid"], other["uuid"], "nobody"]
 
 
 # ------------------------------------------------------------------------------------ what is offered
