@@ -32,7 +32,10 @@ _KEPT_OF_CARD = ("uuid", "summary", "indicator", "detail", "source", "links", "e
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a service, when it has been answered but the answer has not left yet. `began` has a time zone."""
+    """One call of a service, when it has been answered but the answer has not left yet. `began` has a time zone.
+
+    `payload` is the response as it leaves, byte for byte (before any compression on the way).
+    """
 
     service: str
     hook: str
@@ -46,6 +49,7 @@ class Call:
     zone: ZoneInfo | None
     assessments: Sequence[Assessment]
     response: Mapping[str, Any]
+    payload: bytes
     source: RecordingSource
     fhir_server: str | None = None
     problems: Sequence[str] = ()
@@ -75,6 +79,7 @@ def record_call(ledger: Ledger, call: Call, basis: Basis, terms: Terminology) ->
         "problems": list(call.problems),
         "cards": [_kept_card(card) for card in call.response.get("cards", ())],
         "systemActions": [_kept_action(action) for action in call.response.get("systemActions", ())],
+        "response": {"sha256": hashlib.sha256(call.payload).hexdigest(), "bytes": len(call.payload)},
     }  # fmt: skip
     content = {name: ("evidence", data) for name, data in packed.items()}
     content[basis.policies_hash] = ("policies", basis.policies)

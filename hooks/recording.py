@@ -34,10 +34,14 @@ def put_on_record(
     assessments: Sequence[Assessment],
     problems: Sequence[str],
     response: Mapping[str, Any],
+    payload: bytes,
     templates: Collection[str],
     kinds: Collection[str] | None = None,
 ) -> str:
-    """Record one answered call; its entry's id. LedgerUnavailable where it cannot be recorded: then nothing is said."""
+    """Record one answered call; its entry's id. LedgerUnavailable where it cannot be recorded: then nothing is said.
+
+    `payload` is the response as it leaves.
+    """
     zone: ZoneInfo | None = deployment.settings.time_zone
     call = Call(
         service=service,
@@ -52,6 +56,7 @@ def put_on_record(
         zone=zone,
         assessments=assessments,
         response=response,
+        payload=payload,
         source=source,
         fhir_server=hook.fhir_server,
         problems=problems,

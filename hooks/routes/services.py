@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
@@ -55,13 +55,12 @@ def call(service_id: str) -> Response:
     hook_request = parse_request(read_body(request), HOOKS[service_id])
     if hook_request.hook != HOOKS[service_id]:
         _tell_once(service_id, hook_request.hook)
-    # Not jsonify: an order that is sent back keeps the order of its members, and this is quicker.
-    payload = msgspec.json.encode(answer(hook_request, deployment, _today(deployment), service_id, began))
+    payload = answer(hook_request, deployment, _today(deployment), service_id, began)
     return Response(payload, content_type="application/json")
 
 
-def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: str, began: datetime) -> dict[str, Any]:
-    """The response of one call, which is on record when this returns."""
+def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: str, began: datetime) -> bytes:
+    """The body of one call's response, which is on record when this returns, with the digest of these very bytes."""
     configuration = read_configuration(hook.extension, deployment.settings.role, g.client.configuration)
     caller = CALLERS[hook.hook]
     ehr = _source(hook, deployment)
@@ -85,13 +84,15 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
     told = _with_subjects(assessments, question.view) if question.view.whole and configuration.coverage_info else ()
     if actions := system_actions(told, _informing(deployment, today, configuration)):
         response["systemActions"] = actions  # left out where there is nothing to say: no member may be empty
+    # Not jsonify: an order that is sent back keeps the order of its members, and this is quicker.
+    payload = msgspec.json.encode(response)
     put_on_record(
         deployment, hook, service=service_id, client=g.client.name, began=began,
         milliseconds=(datetime.now(UTC) - began).total_seconds() * 1000, asked=asked, aliases=question.aliases,
-        source=source, assessments=assessments, problems=question.problems, response=response,
+        source=source, assessments=assessments, problems=question.problems, response=response, payload=payload,
         templates=prefetch_templates(deployment.policies, deployment.terms, hook.hook), kinds=caller.kinds,
     )  # fmt: skip
-    return response
+    return payload
 
 
 def _new_id() -> str:

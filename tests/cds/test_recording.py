@@ -14,7 +14,7 @@ from cds.model import Evidence, EvidenceState, Fact, Need, Resource
 from cds.terminology import packaged
 from hooks.app import create_app
 from hooks.settings import Settings
-from tests.hooks.calls import HOOK_INSTANCE, answered, draft, request
+from tests.hooks.calls import HOOK_INSTANCE, answered, draft, post, request
 
 Json = dict[str, Any]
 
@@ -41,6 +41,17 @@ def test_an_entry_says_what_was_asked_and_answered_when_a_call_is_recorded(
     assert {found.id for name in names if (found := ledger.find(name))} == {entry.id}
     assert len(names) > 2
     assert body["milliseconds"] > 0
+
+
+def test_the_bytes_that_were_sent_are_proved_when_somebody_kept_them(
+    database_url: str, open_ledger: Callable[..., Ledger]
+) -> None:
+    app = create_app(Settings(database_url=database_url))
+    received = post(app.test_client(), request()).get_data()
+    app.extensions["therapy-cds"].ledger.close()
+    (entry,) = open_ledger(database_url).entries()
+    assert entry.body is not None
+    assert entry.body["response"] == {"sha256": hashlib.sha256(received).hexdigest(), "bytes": len(received)}
 
 
 def test_each_answer_is_kept_once_when_a_hook_looks_at_the_record_twice() -> None:
