@@ -8,6 +8,7 @@
     │   ├── TooLarge            more than this service takes in one call                 (413)
     │   ├── UnusableOrder       valid FHIR, but no order that can be weighed             (422)
     │   ├── UnsupportedVersion  a version of Da Vinci CRD that is not answered in        (422)
+    │   ├── TooMany             more orders or visits than are weighed in one call          (422)
     │   ├── UnusableCoverage    a payer is asked about a coverage that is not its own    (400)
     │   └── UnreadableFile      a file given on the command line
     ├── PolicyError             a policy that cannot be used: file, line, key, remedy
@@ -89,6 +90,12 @@ class UnusableCoverage(InputError):
     """A payer's service is asked without one coverage that it handles (CRD 2.2.1, hook-13)."""
 
     code = "CDS-108"
+
+
+class TooMany(InputError):
+    """More therapy orders or visits than this service weighs in one call."""
+
+    code = "CDS-109"
 
 
 class PolicyError(CdsError):

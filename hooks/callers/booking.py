@@ -19,6 +19,7 @@ from cds.rules.episode import belongs
 from cds.rules.policy import Policy, leaves
 from cds.service import Ports
 from hooks.asking import Draft, Tools, ask_now
+from hooks.callers.bounds import MOST_APPOINTMENTS, each_once, without_copies
 from hooks.callers.caller import Caller, Question
 from hooks.callers.on_file import Planned, plans_for
 from hooks.callers.quiet import unread
@@ -45,12 +46,14 @@ def book(hook: HookRequest, ports: Ports, today: date) -> Question:
     """One order for each kind of therapy that is booked; its visits are the proposals. Other bookings: silence."""
     member = "appointments"
     aliases = hook.aliases(member)
-    proposed = hook.resources(member)
-    bookings = read_proposals(proposed, ports.terms, hook.patient, aliases, ports.zone)
+    proposed = without_copies(hook.resources(member))
+    read = read_proposals(proposed, ports.terms, hook.patient, aliases, ports.zone)
+    bookings, again = each_once(read, MOST_APPOINTMENTS, "context.appointments")
     view = View(most=2, opens=False, problem="One appointment could not be checked", among=len(proposed))
     if not bookings:
         return Question(view=view)
-    plans, problems = plans_for(bookings, ports, hook.patient, aliases)
+    plans, unread_orders = plans_for(bookings, ports, hook.patient, aliases)
+    problems = (*unread_orders, *again)
     if not plans:
         return Question(problems=problems, view=view)
     by_order = {plan.order.reference: plan for plan in plans}

@@ -10,6 +10,7 @@ from cds.model import Need, Order, Query
 from cds.rules.part import part_of
 from cds.rules.policy import Policy
 from cds.service import Ports
+from hooks.callers.bounds import few
 from hooks.cards import WHOLE, View
 from hooks.protocol import HookRequest
 
@@ -29,6 +30,11 @@ class Question:
     view: View = WHOLE
     aliases: Mapping[str, str] = field(default_factory=dict)
     days: Mapping[str, date] = field(default_factory=dict)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The problems that are told one by one, and how many more there are."""
+        return few(self.problems)
 
 
 @dataclass(frozen=True)

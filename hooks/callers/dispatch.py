@@ -8,6 +8,7 @@ from cds.errors import MissingData
 from cds.fhir.elements import local_reference
 from cds.fhir.orders import ACTIVE_ORDERS, first_proposed
 from cds.service import Ports
+from hooks.callers.bounds import MOST_ORDERS, check_number
 from hooks.callers.caller import Caller, Question
 from hooks.callers.on_file import referred
 from hooks.cards import View
@@ -20,7 +21,9 @@ def dispatch(hook: HookRequest, ports: Ports, today: date) -> Question:
     One that cannot be read is told in a card. MissingData (412) where there is none and nobody can be asked.
     """
     named = hook.context.get("dispatchedOrders") or [hook.context["order"]]
-    found = referred([local_reference(reference) for reference in named], ports, hook.patient)
+    references = list(dict.fromkeys(map(local_reference, named)))
+    found = referred(references, ports, hook.patient)
+    check_number(len(found.orders), MOST_ORDERS, "context.dispatchedOrders")
     if found.lacking and not found.orders and not found.problems:
         raise MissingData(
             "The dispatched orders cannot be had: they were not sent, and no FHIR server can be asked",
@@ -30,7 +33,7 @@ def dispatch(hook: HookRequest, ports: Ports, today: date) -> Question:
     lacking = [f"{reference} was not sent, and no FHIR server can be asked" for reference in found.lacking]
     # Not before the first service: what pays and applies today may not on that day.
     days = {order.reference: max(today, first_proposed(order) or today) for order in found.orders}
-    return Question(found.orders, (*found.problems, *lacking), days=days, view=View(among=len(named)))
+    return Question(found.orders, (*found.problems, *lacking), days=days, view=View(among=len(references)))
 
 
 DISPATCH = Caller(

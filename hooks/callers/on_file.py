@@ -13,6 +13,7 @@ from cds.fhir.orders import ACTIVE_ORDERS, read_order
 from cds.model import Evidence, EvidenceState, Order, Resource
 from cds.rules.episode import belongs
 from cds.service import TECHNICAL, Ports
+from hooks.callers.bounds import MOST_REFERENCES, check_number
 
 # Keys under which clients send the orders that a context refers to, beside the one that discovery asks for.
 _KEYS = (ACTIVE_ORDERS.key, "dispatchedOrders", "order", "serviceRequestBundle")
@@ -35,6 +36,7 @@ class Found:
 def referred(references: Sequence[str], ports: Ports, patient: str) -> Found:
     """The therapy orders among some references (`ServiceRequest/1`); others than ServiceRequests are none of ours."""
     wanted = [reference for reference in dict.fromkeys(references) if _READABLE.fullmatch(reference)]
+    check_number(len(wanted), MOST_REFERENCES, "context")  # each may be a request to the EHR
     queries = {key: replace(ACTIVE_ORDERS, key=key) for key in _KEYS} if wanted else {}
     sent = {r.reference: r for each in ports.source.held(queries) for r in each.resources}
     rest = [reference for reference in wanted if reference not in sent]

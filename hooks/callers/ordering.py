@@ -14,6 +14,7 @@ from cds.fhir.orders import read_orders
 from cds.model import Assessment, Result
 from cds.service import Ports
 from hooks.asking import FIRST, Draft, Tools
+from hooks.callers.bounds import MOST_ORDERS, each_once, without_copies
 from hooks.callers.caller import Caller, Question
 from hooks.callers.quiet import unread
 from hooks.cards import View
@@ -26,11 +27,12 @@ EARLY = frozenset(("contraindication", "limits", "outcome-measure", "safety"))
 
 def sign(hook: HookRequest, ports: Ports, today: date) -> Question:
     """Every draft order; UnusableOrder (422) where there is not one that can be read."""
-    drafts, aliases = hook.drafts(), hook.aliases()
-    orders, problems = read_orders(drafts, ports.terms, hook.patient, aliases)
+    drafts, aliases = without_copies(hook.drafts()), hook.aliases()
+    read, problems = read_orders(drafts, ports.terms, hook.patient, aliases)
+    orders, again = each_once(read, MOST_ORDERS, "context.draftOrders")
     if problems and not orders:
         raise _unusable(problems[0])
-    return Question(orders, problems, view=View(among=len(drafts)), aliases=aliases)
+    return Question(orders, (*problems, *again), view=View(among=len(drafts)), aliases=aliases)
 
 
 def _unusable(problem: str) -> UnusableOrder:
@@ -45,14 +47,16 @@ def select(hook: HookRequest, ports: Ports, today: date) -> Question:
     """The draft orders that were just selected. One that is not finished yet is no error: it is signed later."""
     aliases = hook.aliases()
     chosen = {aliases.get(name) or local_reference(name) for name in hook.context["selections"]}
+    sent = without_copies(hook.drafts())
     drafts = [
         (where, draft)
-        for where, draft in hook.drafts()
+        for where, draft in sent
         if f"{draft['resourceType']}/{draft.get('id', '')}" in chosen and _has_subject(draft)
     ]
-    orders, _ = read_orders(drafts, ports.terms, hook.patient, aliases)
-    view = View(_early, most=1, opens=False, whole=False, among=len(hook.drafts()))
-    return Question(orders, view=view, aliases=aliases)
+    read, _ = read_orders(drafts, ports.terms, hook.patient, aliases)
+    orders, again = each_once(read, MOST_ORDERS, "context.draftOrders")
+    view = View(_early, most=1, opens=False, whole=False, among=len(sent))
+    return Question(orders, again, view=view, aliases=aliases)
 
 
 def _has_subject(draft: Mapping[str, Any]) -> bool:

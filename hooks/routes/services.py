@@ -79,7 +79,7 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
         settings.base_url, reasons, today, _new_id, configuration, settings.payer_name, question.view,
         has_app=has_link(deployment.smart, settings, hook.fhir_server),
     )  # fmt: skip
-    response = maker.response(assessments, question.problems)
+    response = maker.response(assessments, question.told)
     # An assessment of a part of the criteria says nothing of coverage.
     told = _with_subjects(assessments, question.view) if question.view.whole and configuration.coverage_info else ()
     if actions := system_actions(told, _informing(deployment, today, configuration)):
@@ -89,7 +89,7 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
     put_on_record(
         deployment, hook, service=service_id, client=g.client.name, began=began,
         milliseconds=(datetime.now(UTC) - began).total_seconds() * 1000, asked=asked, aliases=question.aliases,
-        source=source, assessments=assessments, problems=question.problems, response=response, payload=payload,
+        source=source, assessments=assessments, problems=question.told, response=response, payload=payload,
         templates=prefetch_templates(deployment.policies, deployment.terms, hook.hook), kinds=caller.kinds,
     )  # fmt: skip
     return payload
