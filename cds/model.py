@@ -585,6 +585,8 @@ class Resource:
     id: str
     payload: bytes | memoryview
     url: str = ""
+    # The payload decoded, where that was done (cds.fhir.decoded): once for all who read it, and gone with the resource.
+    decoded: Any = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def reference(self) -> str:

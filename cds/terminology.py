@@ -70,7 +70,18 @@ class ValueSet:
 
     def matches(self, concept: Concept) -> bool:
         """Whether the concept is in the set, by code first and by words last."""
-        return _once(concept, id(self), lambda: any(map(self.has_code, concept.codes)) or self.has_words(concept))
+        # Asked most of all, of every set: without a closure for each time.
+        known: bool | None = concept.answers.get(id(self))
+        if known is None:
+            known = concept.answers[id(self)] = any(map(self.has_code, concept.codes)) or self.has_words(concept)
+        return known
+
+    def is_said_by(self, concept: Concept) -> bool:
+        """Whether a code of the concept is in the set, or its words say it undenied: `not pregnant` does not."""
+        return once(concept, ("said", id(self)), lambda: any(map(self.has_code, concept.codes)) or self._told(concept))
+
+    def _told(self, concept: Concept) -> bool:
+        return any(self.told_in(text) for text in (concept.text, *(code.display for code in concept.codes)) if text)
 
     def discipline(self, concept: Concept) -> Discipline | None:
         """Whose work the concept is, where its code (or its words) tell."""
@@ -152,11 +163,11 @@ class Terminology:
 
     def is_surgery(self, concept: Concept) -> bool:
         """Whether a procedure is in one of the surgery sets (`hip-surgery`, …)."""
-        return any(valueset.matches(concept) for valueset in self._surgery)
+        return once(concept, "surgery", lambda: any(valueset.matches(concept) for valueset in self._surgery))
 
     def discipline(self, concept: Concept, *sets: str) -> Discipline | None:
         """Whose work a concept is by the codes of these sets; then by the discipline's own name in words."""
-        return _once(concept, ("discipline", *sets), lambda: self._discipline(concept, *sets))
+        return once(concept, ("discipline", *sets), lambda: self._discipline(concept, *sets))
 
     def _discipline(self, concept: Concept, *sets: str) -> Discipline | None:
         for name in sets or (
@@ -175,7 +186,7 @@ class Terminology:
 
     def sites(self, concept: Concept) -> tuple[Site, ...]:
         """The body sites that a concept names: by ICD-10-CM branch, SNOMED site, or words."""
-        return _once(concept, "sites", lambda: self._sites(concept))
+        return once(concept, "sites", lambda: self._sites(concept))
 
     def _sites(self, concept: Concept) -> tuple[Site, ...]:
         found: list[Site] = []
@@ -242,7 +253,7 @@ class Terminology:
 
     def measure_named(self, concept: Concept) -> tuple[Instrument, str | None] | None:
         """Instrument and subscale of a concept: by code; else by its text or a display (local names)."""
-        return _once(concept, "measure", lambda: self._measure_named(concept))
+        return once(concept, "measure", lambda: self._measure_named(concept))
 
     def _measure_named(self, concept: Concept) -> tuple[Instrument, str | None] | None:
         for code in concept.codes:
@@ -253,7 +264,7 @@ class Terminology:
 
     def asks_safety(self, question: Concept) -> Instrument | None:
         """The instrument whose safety item (thoughts of self-harm) a question is; None for any other question."""
-        return _once(question, "safety", lambda: next((i for i in self._safety if i.asks_safety(question)), None))
+        return once(question, "safety", lambda: next((i for i in self._safety if i.asks_safety(question)), None))
 
     def measure_for_questionnaire(self, canonical: str) -> Instrument | None:
         """Instrument that a Questionnaire canonical (version left aside) stands for.
@@ -451,7 +462,7 @@ class Terminology:
 T = TypeVar("T")
 
 
-def _once(concept: Concept, question: object, ask: Callable[[], T]) -> T:
+def once(concept: Concept, question: object, ask: Callable[[], T]) -> T:
     """The answer to a question about a concept, worked out once for this concept.
 
     It is kept with the concept and not in a cache of ours: a concept may hold words from a patient's record,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from cds.fhir.decoded import UNREADABLE, resource_like
 from cds.fhir.elements import Shape
 from cds.model import Resource
 
@@ -78,8 +79,6 @@ class Answer:
     problems: tuple[str, ...] = field(default=())
 
 
-# Beside what is no JSON: letters that are no UTF-8, and lists nested without end.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HEAD = msgspec.json.Decoder(_Head)
 _ENTRY = msgspec.json.Decoder(_Entry)
 _BUNDLE = msgspec.json.Decoder(_Bundle)
@@ -99,11 +98,11 @@ def parse_answer(payload: bytes | memoryview) -> Answer:
         whole = _WHOLE_BUNDLE.decode(payload)
         if whole.resourceType == "Bundle":
             return _parse_bundle(whole)
-    except _UNREADABLE:
+    except UNREADABLE:
         pass
     try:
         head = _HEAD.decode(payload)
-    except _UNREADABLE as problem:
+    except UNREADABLE as problem:
         raise ValueError("it is not a FHIR resource in JSON") from problem
     if head.resourceType == "Bundle":
         return _parse_bundle(_bundle_of(payload))
@@ -117,7 +116,7 @@ def parse_answer(payload: bytes | memoryview) -> Answer:
 def _bundle_of(payload: bytes | memoryview) -> _Bundle:
     try:
         return _BUNDLE.decode(payload)
-    except _UNREADABLE as problem:
+    except UNREADABLE as problem:
         raise ValueError(f"it is a Bundle of a wrong shape ({problem})") from problem
 
 
@@ -126,26 +125,30 @@ def _parse_bundle(bundle: _Bundle | _WholeBundle) -> Answer:
     problems: list[str] = []
     outcome: str | None = None
     matches = 0
+    kind = ""
     entries: Sequence[_Entry | msgspec.Raw] = bundle.entry
     for number, raw in enumerate(entries):
         try:
             entry = raw if isinstance(raw, _Entry) else _ENTRY.decode(raw)
-            if not memoryview(entry.resource).nbytes:
+            payload = memoryview(entry.resource)
+            if not payload.nbytes:
                 problems.append(f"entry {number} holds no resource")
                 continue
-            head = _HEAD.decode(entry.resource)
-        except _UNREADABLE as problem:
+            if (resource := resource_like(kind, payload, entry.fullUrl)) is None:
+                head = _HEAD.decode(payload)
+                kind = head.resourceType
+                resource = Resource(kind, head.id or _name_in(entry.fullUrl), payload, entry.fullUrl)
+        except UNREADABLE as problem:
             problems.append(f"entry {number} cannot be read ({problem})")
             continue
-        if head.resourceType == "OperationOutcome":
-            outcome = _outcome_codes(entry.resource) or outcome
+        if kind == "OperationOutcome":
+            outcome = _outcome_codes(payload) or outcome
             continue
-        if not head.resourceType:
+        if not kind:
             problems.append(f"entry {number} holds JSON without a resourceType")
             continue
         matches += entry.search is None or entry.search.mode != "include"
-        name = head.id or _name_in(entry.fullUrl)
-        resources.append(Resource(head.resourceType, name, memoryview(entry.resource), entry.fullUrl))
+        resources.append(resource)
     next_url = next((link.url for link in bundle.link if link.relation == "next" and link.url), None)
     cut = next_url is not None or (bundle.type == "searchset" and (bundle.total or 0) > matches + len(problems))
     return Answer(_once(resources), next_url, outcome, cut, problems=tuple(problems))
@@ -160,7 +163,7 @@ def _once(resources: list[Resource]) -> tuple[Resource, ...]:
     """Each resource once: servers repeat entries, and prefetch keys overlap."""
     seen: dict[object, Resource] = {}
     for resource in resources:
-        seen.setdefault(resource.reference if resource.id else id(resource), resource)
+        seen.setdefault((resource.type, resource.id) if resource.id else id(resource), resource)
     return tuple(seen.values())
 
 
@@ -168,7 +171,7 @@ def _outcome_codes(payload: bytes | memoryview | msgspec.Raw) -> str | None:
     """`error exception, fatal …` of an OperationOutcome that reports a failure; None for mere advice."""
     try:
         outcome = _OUTCOME.decode(payload)
-    except _UNREADABLE:
+    except UNREADABLE:
         return "an OperationOutcome that cannot be read"
     failures = [f"{issue.severity} {issue.code}" for issue in outcome.issue if issue.severity in ("error", "fatal")]
     return ", ".join(failures) or None

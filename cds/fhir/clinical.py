@@ -94,7 +94,8 @@ def read_procedures(reading: Reading, resources: Iterable[Resource]) -> tuple[Do
         days = silent.when(source, when, shape.performedPeriod) or NO_DATE
         concept = silent.concept(shape.code)
         sites = silent.sites(shape.reasonCode, shape.bodySite) or silent.terms.sites(concept)
-        surgical = bool(_codes(silent.concept(shape.category)) & _SURGICAL) or silent.terms.is_surgery(concept)
+        named = shape.category is not None and bool(_codes(silent.concept(shape.category)) & _SURGICAL)
+        surgical = named or silent.terms.is_surgery(concept)
         found.append(Done(concept, days, source, sites, silent.ref(shape.encounter) or None, surgical))
     return tuple(found)
 

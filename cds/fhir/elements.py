@@ -246,5 +246,7 @@ def local_reference(reference: str) -> str:
     """
     if not reference or reference.startswith(("urn:", "#")):
         return reference
+    if reference.count("/") == 1 and reference[-1] != "/":
+        return reference  # `Encounter/7` already, as nearly all are
     parts = reference.split("/_history/")[0].rstrip("/").split("/")
     return "/".join(parts[-2:])

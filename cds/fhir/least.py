@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Mapping
-from functools import lru_cache
 from types import NoneType
 from typing import Any, get_args, get_origin
 
@@ -18,6 +17,8 @@ import msgspec
 
 from cds.fhir import shapes
 from cds.fhir.coverage import is_person
+from cds.fhir.decoded import SHAPES as SHAPES
+from cds.fhir.decoded import whole
 from cds.fhir.elements import CodeableConcept, Coding, PayorReference, Shape, fit, to_concept
 from cds.fhir.orders import BILLING_OPTIONS
 from cds.fhir.responses import item_concept
@@ -25,31 +26,6 @@ from cds.model import Concept, Resource
 from cds.terminology import Terminology
 
 Json = dict[str, Any]
-SHAPES: Mapping[str, type[Shape]] = {
-    "Appointment": shapes.Appointment,
-    "CarePlan": shapes.CarePlan,
-    "Claim": shapes.Claim,
-    "ClaimResponse": shapes.ClaimResponse,
-    "Condition": shapes.Condition,
-    "Coverage": shapes.Coverage,
-    "DiagnosticReport": shapes.DiagnosticReport,
-    "DocumentReference": shapes.DocumentReference,
-    "Encounter": shapes.Encounter,
-    "EpisodeOfCare": shapes.EpisodeOfCare,
-    "ExplanationOfBenefit": shapes.Claim,
-    "Goal": shapes.Goal,
-    "ImagingStudy": shapes.ImagingStudy,
-    "MedicationRequest": shapes.Medication,
-    "MedicationStatement": shapes.Medication,
-    "Observation": shapes.Observation,
-    "Organization": shapes.OrganizationShape,
-    "Patient": shapes.Patient,
-    "Practitioner": shapes.Practitioner,
-    "PractitionerRole": shapes.Practitioner,
-    "Procedure": shapes.Procedure,
-    "QuestionnaireResponse": shapes.QuestionnaireResponse,
-    "Task": shapes.Task,
-}
 # What an odd server may send in the place of a Coding or CodeableConcept, and what is read of it all the same.
 _ALSO_READ = frozenset(("concept", "coding", "text", "system", "code", "display"))
 _WORDED = (shapes.QuestionnaireResponse, shapes.DocumentReference)
@@ -63,18 +39,12 @@ TOO_DEEP = b"[" * 200_000
 _ENCODER = msgspec.json.Encoder()
 
 
-class _Meta(Shape):
-    versionId: str = ""
-
-
 def least(resource: Resource, terms: Terminology) -> bytes:
     """The JSON that is kept of a resource; of a type that nothing reads, its type alone."""
     shape = SHAPES.get(resource.type)
     if shape is None:
         return b"{}"
-    try:
-        read = _decoder(shape).decode(resource.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    if (read := whole(resource)) is None:
         return _least_of_odd(resource.payload, shape, terms)
     if not _is_worded(shape, read):
         return _ENCODER.encode(read)
@@ -112,16 +82,6 @@ def _nameless(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 def _billing_options(extensions: object) -> list[Json]:
     return [each for each in _objects(extensions) if each.get("url") == BILLING_OPTIONS]
-
-
-@lru_cache(maxsize=64)
-def _decoder(shape: type[Shape]) -> msgspec.json.Decoder[Any]:
-    """Reads a shape together with the resource's version."""
-    versioned = msgspec.defstruct(
-        f"Kept{shape.__name__}", [("meta", _Meta | None, None)], bases=(shape,), kw_only=True, omit_defaults=True,
-        gc=False,
-    )  # fmt: skip
-    return msgspec.json.Decoder(versioned)
 
 
 def _least_of_odd(payload: bytes | memoryview, shape: type[Shape], terms: Terminology) -> bytes:
@@ -173,7 +133,7 @@ def _shape_in(kind: Any) -> type[Shape] | None:  # noqa: ANN401 - any type of a 
 def _is_worded(shape: type[Shape], read: Any) -> bool:  # noqa: ANN401 - an instance of the shape
     """Whether a resource holds free text that may name somebody."""
     if shape is shapes.Observation:
-        return bool(read.valueString) or any(part.valueString for part in read.component)
+        return bool(read.valueString or (read.component and any(part.valueString for part in read.component)))
     if shape is shapes.Coverage:
         return bool(read.contained) or any(map(is_person, read.payor))
     return shape in _WORDED

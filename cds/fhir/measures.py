@@ -8,8 +8,9 @@ canonical. A score outside its instrument's range, or one that says it is absent
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
+
+import msgspec
 
 from cds.fhir import shapes
 from cds.fhir.elements import CodeableConcept, Quantity
@@ -19,18 +20,19 @@ from cds.fhir.responses import read_responses
 from cds.fhir.scales import PLAINLY, scale_of
 from cds.instruments import Instrument, number_in
 from cds.model import Concept, Days, Fact, Measure, Resource, Statement
+from cds.terminology import once as once_asked
 
 _NAME_CODES = ("89195-2", "89190-3")
 _SCORE_CODES = ("89194-5", "89191-1")
 _PANEL_CODES = ("89196-0", "89197-8")
+_OF_PANELS = frozenset((*_SCORE_CODES, *_PANEL_CODES))
 _UNUSED = ("entered-in-error", "cancelled")
 _PRELIMINARY = ("preliminary", "registered", "in-progress")
 Found = tuple[Instrument, str | None]
 
 
-@dataclass(frozen=True)
-class _Value:
-    """A value of any of the types that are read."""
+class _Value(msgspec.Struct, frozen=True):
+    """A value of any of the types that are read. A struct: one is made for each Observation."""
 
     number: float | None = None
     text: str = ""
@@ -68,19 +70,33 @@ class _Observations:
             if observation.status not in _UNUSED
         }
         self.derived = {
-            ref: source for source, o in self.all.items() for ref in reading.refs((*o.derivedFrom, *o.hasMember))
+            ref: source
+            for source, o in self.all.items()
+            if o.derivedFrom or o.hasMember
+            for ref in reading.refs((*o.derivedFrom, *o.hasMember))
         }
 
     def read(self) -> tuple[list[Measure], list[Statement]]:
         measures: list[Measure] = []
         statements: list[Statement] = []
         for source, observation in self.all.items():
-            found = list(self._measures_of(source, observation))
+            # Most of a chart is neither a measure nor has components: it is a statement and nothing else.
+            whole = observation.component or self._may_measure(self.reading.concept(observation.code))
+            found = list(self._measures_of(source, observation)) if whole else []
             measures += found
             if not found and (statement := self._statement_of(source, observation)):
                 statements.append(statement)
-            statements += self._safety_items(source, observation)
+            if observation.component:
+                statements += self._safety_items(source, observation)
         return measures, statements
+
+    def _may_measure(self, concept: Concept) -> bool:
+        """Whether an Observation without components may be a measure, or a score that nobody can name."""
+        return once_asked(
+            concept,
+            "may-measure",
+            lambda: self._instrument(concept) is not None or any(code.code in _OF_PANELS for code in concept.codes),
+        )
 
     def _safety_items(self, source: str, observation: shapes.Observation) -> Iterator[Statement]:
         """Answers to a safety item that are told as components of a panel."""

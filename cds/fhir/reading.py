@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from cds.fhir.dates import parse_days, parse_period
+from cds.fhir.decoded import read_resource
 from cds.fhir.elements import (
     CodeableConcept,
     Period,
@@ -15,7 +17,6 @@ from cds.fhir.elements import (
     Shape,
     local_reference,
     merge_concepts,
-    read_shape,
     to_concept,
 )
 from cds.model import Concept, Days, Fact, Note, Resource, Site
@@ -36,6 +37,7 @@ class Reading:
     aliases: Mapping[str, str] = field(default_factory=dict)
     _concepts: dict[object, Concept] = field(default_factory=dict, repr=False)
     _days: dict[str, Days] = field(default_factory=dict, repr=False)
+    _periods: dict[tuple[str, str], Days] = field(default_factory=dict, repr=False)
     _owners: dict[str, bool] = field(default_factory=dict, repr=False)
 
     def note(self, source: str, reason: str, fact: Fact | None = None, days: Days | None = None) -> None:
@@ -53,20 +55,23 @@ class Reading:
 
         What could not be read puts `fact` in doubt, unless only fields beside the `critical` ones failed.
         """
+        owners = _owners_of(shape)
         for resource in resources:
-            read, problems = read_shape(resource.payload, shape)
+            read, problems = read_resource(resource, shape)
             for problem in problems:
                 doubtful = read is None or critical is None or problem.split(":")[0] in critical
                 self.note(resource.reference, problem, fact if doubtful else None)
-            if read is not None and self._is_ours(resource, read):
+            if read is not None and self._is_ours(resource, read, owners):
                 yield resource, read
 
-    def _is_ours(self, resource: Resource, read: Shape) -> bool:
-        named = (getattr(read, name, None) for name in ("subject", "patient", "for_"))
-        whose: Reference | None = next(filter(None, named), None)
-        if whose is None or not whose.reference:
+    def _is_ours(self, resource: Resource, read: Shape, owners: Sequence[str]) -> bool:
+        for name in owners:
+            whose: Reference | None = getattr(read, name)
+            if whose is not None:
+                break
+        else:
             return True
-        if self.is_patient(whose.reference):
+        if not whose.reference or self.is_patient(whose.reference):
             return True
         self.note(resource.reference, "it belongs to another patient and was left out")
         return False
@@ -109,8 +114,16 @@ class Reading:
         """A Period as days, open where an end is not given."""
         if period is None:
             return None
+        key = (period.start, period.end)
+        if (known := self._periods.get(key)) is not None:
+            return known
         start = self.days(source, period.start, fact, "period.start")
-        return parse_period(start, self.days(source, period.end, fact, "period.end"))
+        end = self.days(source, period.end, fact, "period.end")
+        found = parse_period(start, end)
+        # Not where a date could not be read: that is noted of each resource that holds it.
+        if found is not None and (start or not period.start) and (end or not period.end):
+            self._periods[key] = found
+        return found
 
     def when(self, source: str, moment: str, period: Period | None, fact: Fact | None = None) -> Days | None:
         """A moment, or else the period, as days."""
@@ -120,7 +133,11 @@ class Reading:
         """A CodeableConcept in the words of the house; equal ones are one and the same Concept."""
         if concept is None:
             return NO_CONCEPT
-        key = _key(concept)
+        if len(concept.coding) == 1:  # as most have, on the busiest path: no list for one
+            (coding,) = concept.coding
+            key: tuple[object, ...] = (concept.text, coding.system, coding.code, coding.display)
+        else:
+            key = _key(concept)
         if (known := self._concepts.get(key)) is None:
             known = self._concepts[key] = to_concept(concept, self.terms)
         return known
@@ -136,15 +153,22 @@ class Reading:
         return known
 
     def sites(
-        self, concepts: Iterable[CodeableConcept], body_sites: Iterable[CodeableConcept] = ()
+        self, concepts: Sequence[CodeableConcept], body_sites: Sequence[CodeableConcept] = ()
     ) -> tuple[Site, ...]:
         """The body sites named by diagnoses, with the side that a body site adds."""
+        if not concepts and not body_sites:
+            return ()
         named = [site for concept in concepts for site in self.terms.sites(self.concept(concept))]
-        bodies = list(body_sites)
-        places = [site for body in bodies for site in self.terms.sites(self.concept(body))]
-        side = next(filter(None, (self.terms.side(self.concept(body)) for body in bodies)), None)
+        places = [site for body in body_sites for site in self.terms.sites(self.concept(body))]
+        side = next(filter(None, (self.terms.side(self.concept(body)) for body in body_sites)), None)
         chosen = named or places
         return tuple(dict.fromkeys(Site(s.region, s.side or _side_at(places, s.region) or side) for s in chosen))
+
+
+@lru_cache(maxsize=64)
+def _owners_of(shape: type[Shape]) -> tuple[str, ...]:
+    """The fields of a shape that say whose it is."""
+    return tuple(name for name in ("subject", "patient", "for_") if hasattr(shape, name))
 
 
 def _key(concept: CodeableConcept) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from cds.fhir import clinical
@@ -27,16 +28,17 @@ def start_reading(
     aliases: dict[str, str] = {}
     for each in evidence:
         for resource in each.resources:
+            reference = resource.reference
             if resource.url:
-                aliases[resource.url] = resource.reference
+                aliases[resource.url] = reference
             if resource.type == "Patient" and resource.id == patient and resource.url:
                 urls.add(resource.url)
-            if resource.id and resource.reference in seen:
+            if resource.id and reference in seen:
                 continue
-            seen.add(resource.reference)
+            seen.add(reference)
             by_type[resource.type].append(resource)
     for several in by_type.values():
-        several.sort(key=lambda resource: resource.reference)  # the order of entries says nothing
+        several.sort(key=attrgetter("id"))  # the order of entries says nothing
     return Reading(terms, patient, frozenset(urls), zone, aliases=aliases), by_type
 
 

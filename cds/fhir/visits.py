@@ -18,6 +18,7 @@ from cds.fhir.dates import parse_period
 from cds.fhir.elements import Period
 from cds.fhir.reading import Reading
 from cds.model import Appointment, Concept, Days, Discipline, Fact, Resource, Site, Visit
+from cds.terminology import once
 
 THERAPY_SETS = ("therapy-services", "pain-programme-services")
 _MISSED = ("cancelled", "noshow")
@@ -62,7 +63,11 @@ class _Treatment:
 
 def is_therapy(concept: Concept, reading: Reading) -> bool:
     """Whether a concept is a therapy service, by code or, as a last resort, by words."""
-    return any(reading.terms.in_set(concept, name) for name in THERAPY_SETS)
+    return once(concept, "therapy", lambda: any(reading.terms.in_set(concept, name) for name in THERAPY_SETS))
+
+
+def _has_initials(concept: Concept) -> bool:
+    return any(_INITIALS.search(text) for text in (concept.text, *(code.display for code in concept.codes)) if text)
 
 
 def read_visits(
@@ -182,19 +187,20 @@ class _Encounters:
         """The events that Encounters tell of; booked and missed ones go to `appointments`."""
         events: list[_Event] = []
         for resource, encounter in self.reading.each(resources, shapes.Encounter, Fact.VISITS, _CRITICAL):
-            done = self.done.get(resource.reference, [])
+            source = resource.reference
+            done = self.done.get(source, [])
             what = self.reading.merged(*encounter.type, encounter.serviceType)
             named = self.reading.terms.in_set(what, "therapy-visit-types")
             if not (done or named or is_therapy(what, self.reading) or self._by_therapist(encounter)):
-                self._note_vague(resource.reference, encounter, what)
+                self._note_vague(source, encounter, what)
                 continue
-            self.seen.add(resource.reference)
-            events += self._told(resource.reference, encounter, done)
+            self.seen.add(source)
+            events += self._told(source, encounter, done)
         return events
 
     def _note_vague(self, source: str, encounter: shapes.Encounter, what: Concept) -> None:
         """An attended encounter called "PT" or "OT" and something else may be a visit: the count is in doubt."""
-        called = any(_INITIALS.search(text) for text in (what.text, *(code.display for code in what.codes)) if text)
+        called = once(what, "initials", lambda: _has_initials(what))
         if called and encounter.status in ("finished", "completed") and self._counted_class(encounter):
             days = self.reading.period(source, encounter.period or encounter.actualPeriod)
             self.reading.note(source, "an encounter whose type may mean therapy", Fact.VISITS, days)
@@ -287,7 +293,10 @@ class _Encounters:
         return known or (_BY_INITIALS[initials[1]] if initials else None)
 
     def _by_therapist(self, encounter: shapes.Encounter) -> bool:
-        roles = self.reading.merged(*(kind for p in encounter.participant for kind in p.type))
+        told = [kind for p in encounter.participant for kind in p.type]
+        if not told:
+            return False
+        roles = self.reading.merged(*told)
         return bool(roles.codes) and self.reading.terms.discipline(roles, "disciplines") is not None
 
     def _sites(self, encounter: shapes.Encounter) -> tuple[Site, ...]:

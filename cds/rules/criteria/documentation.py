@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from cds.model import Concept, Days, Fact, Statement, add_months
+from cds.model import Days, Fact, Statement, add_months
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, listed
@@ -164,7 +164,7 @@ def _latest(case: Case, params: Params) -> list[Statement]:
     told = [
         s
         for s in case.record.statements
-        if s.day.within(None, case.as_of) is not False and _about(wanted, s) and not _unanswered(s)
+        if _about(wanted, s) and s.day.within(None, case.as_of) is not False and not _unanswered(s)
     ]
     newest: dict[frozenset[str], date] = {}
     for statement in told:
@@ -175,18 +175,12 @@ def _latest(case: Case, params: Params) -> list[Statement]:
 
 def _about(wanted: ValueSet, statement: Statement) -> bool:
     """Whether a statement is of the set: by what was asked, or by what was answered."""
-    asked = any(map(wanted.has_code, statement.concept.codes)) or _affirms(wanted, statement.concept)
-    return asked or _answered_with(wanted, statement)
+    return wanted.is_said_by(statement.concept) or _answered_with(wanted, statement)
 
 
 def _answered_with(wanted: ValueSet, statement: Statement) -> bool:
     value = statement.value_concept
-    return value is not None and (any(map(wanted.has_code, value.codes)) or _affirms(wanted, value))
-
-
-def _affirms(wanted: ValueSet, concept: Concept) -> bool:
-    """Whether the words of a concept say it without denying it: `not pregnant` does not say `pregnant`."""
-    return any(wanted.told_in(text) for text in (concept.text, *(code.display for code in concept.codes)) if text)
+    return value is not None and wanted.is_said_by(value)
 
 
 def _asks(statement: Statement) -> frozenset[str]:

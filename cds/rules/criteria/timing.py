@@ -62,7 +62,7 @@ def _evaluations(case: Case, sets: list[str]) -> list[tuple[date, str]]:
     found = [
         (done.day.exact, done.source)
         for done in case.record.procedures
-        if done.day.exact and any(case.terms.in_set(done.concept, name) for name in sets)
+        if any(case.terms.in_set(done.concept, name) for name in sets) and done.day.exact
     ]
     codes = {code for name in sets for _, code in case.terms.valueset(name).codes}
     found += [(visit.day, visit.sources[0]) for visit in case.spell.visits if visit.codes & codes]
