@@ -72,6 +72,9 @@ def whole_assessment(assessment: Assessment) -> Json:
         "standing": assessment.standing.value,
         "lapsed": _coverage_json(assessment.lapsed) if assessment.lapsed else None,
         "authorization": _authorization_json(assessment.authorization) if assessment.authorization else None,
+        "unsureAuthorization": (
+            _authorization_json(assessment.unsure_authorization) if assessment.unsure_authorization else None
+        ),
         "count": _count_json(assessment.visits) if assessment.visits else None,
         "technical": assessment.technical,
         "criteria": [row | _behind(result) for row, result in criteria],

@@ -298,6 +298,7 @@ class Coverage:
     jurisdiction: str | None = None
     period: Days | None = None
     injury: date | None = None
+    payer_references: tuple[str, ...] = ()
 
 
 # ---------------------------------------------------------------------------------------------- what is known
@@ -469,11 +470,21 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """A pre-authorization that a payer gave: its number, first and last day."""
+    """A pre-authorization that a payer gave: its number, first and last day, by whom, and for what.
+
+    `insurers` and `insurer_references` name who gave it. `services` is what was authorized, and `refused` what was
+    asked for with it and was not; where nothing is said of either, they are empty. `partial`: something was refused,
+    and nobody says what.
+    """
 
     reference: str
     number: str
     period: Days
+    insurers: tuple[str, ...] = ()
+    insurer_references: tuple[str, ...] = ()
+    services: tuple[Concept, ...] = ()
+    refused: tuple[Concept, ...] = ()
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -661,7 +672,8 @@ class Assessment:
     """One order under one policy: the outcome, each criterion's result, the visits, and the gaps.
 
     `safety` is what somebody must ask the patient about at once, whatever the policy; it never bears on the outcome.
-    `authorization` is the one in force on the day, where the policy asks for any. `standing` tells of the coverage;
+    `authorization` is the one in force on the day, where the policy asks for any; `unsure_authorization` is one of
+    which it cannot be told whether it is for this therapy, where there is no other. `standing` tells of the coverage;
     where that is not in force, it is `lapsed`, and `coverage` is None. `id` is given when it goes on record.
     """
 
@@ -684,6 +696,7 @@ class Assessment:
     technical: bool = False
     safety: tuple[CriterionResult, ...] = ()
     authorization: Authorization | None = None
+    unsure_authorization: Authorization | None = None
     standing: Standing = Standing.IN_FORCE
     lapsed: Coverage | None = None
     id: str = ""

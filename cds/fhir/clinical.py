@@ -12,7 +12,6 @@ from cds.fhir.reading import NO_DATE, Reading
 from cds.fhir.timings import duration_days, read_timing
 from cds.fhir.visits import is_therapy
 from cds.model import (
-    Authorization,
     ClaimLine,
     Concept,
     Condition,
@@ -259,19 +258,6 @@ def read_episodes(
         discipline = reading.terms.discipline(concept)
         found.append(Episode(resource.reference, start, end, named or reading.terms.sites(concept), discipline))
     return tuple(found)
-
-
-def read_authorizations(reading: Reading, resources: Iterable[Resource]) -> tuple[Authorization, ...]:
-    """Pre-authorizations with their number and days; not claims that were paid, and not what failed or waits."""
-    return tuple(
-        Authorization(resource.reference, shape.preAuthRef, days)
-        for resource, shape in reading.each(resources, shapes.ClaimResponse, Fact.AUTHORIZATIONS)
-        if shape.status == "active"
-        and shape.use in ("", "preauthorization")
-        and shape.outcome not in ("error", "queued")
-        and shape.preAuthRef
-        and (days := reading.period(resource.reference, shape.preAuthPeriod)) is not None
-    )
 
 
 def read_claim_lines(reading: Reading, by_type: Mapping[str, Sequence[Resource]]) -> tuple[ClaimLine, ...]:

@@ -122,6 +122,7 @@ def _coverage(
         plan=(plan.value or plan.name) if plan else None,
         line_of_business=next((lines[code.code] for code in kind.codes if code.code in lines), None),
         period=reading.period(resource.reference, shape.period),
+        payer_references=tuple(sorted(ref for ref in reading.refs(shape.payor) if not ref.startswith("#"))),
     )
     return _with_extensions(reading, resource, shape, coverage)
 

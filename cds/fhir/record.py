@@ -8,6 +8,7 @@ from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from cds.fhir import clinical
+from cds.fhir.authorizations import read_authorizations
 from cds.fhir.measures import read_measures
 from cds.fhir.reading import Reading
 from cds.fhir.visits import read_visits
@@ -101,7 +102,7 @@ def read_record(reading: Reading, by_type: ByType, evidence: Iterable[Evidence])
         documents=clinical.read_documents(reading, by_type.get("DocumentReference", ())),
         tasks=clinical.read_tasks(reading, by_type.get("Task", ())),
         episodes=clinical.read_episodes(reading, by_type.get("EpisodeOfCare", ()), sites),
-        authorizations=clinical.read_authorizations(reading, by_type.get("ClaimResponse", ())),
+        authorizations=read_authorizations(reading, by_type),
         claim_lines=clinical.read_claim_lines(reading, by_type),
         people=clinical.read_people(reading, by_type),
         notes=tuple(dict.fromkeys(reading.notes)),

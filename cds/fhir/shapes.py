@@ -397,9 +397,39 @@ class Task(Subject):
     input: tuple[TaskInput, ...] = ()
 
 
-class ClaimResponse(Subject):
-    """ClaimResponse: the pre-authorization in it."""
+class ReviewExtension(Shape):
+    """An extension of a payer's review, as Da Vinci PAS and PDex have them: codes, or extensions of its own."""
 
+    url: str = ""
+    valueCodeableConcept: CodeableConcept | None = None
+    extension: tuple[ReviewExtension, ...] = ()
+
+
+class ReviewAdjudication(Shape):
+    """ClaimResponse.item.adjudication: what came of one line."""
+
+    extension: tuple[ReviewExtension, ...] = ()
+    category: CodeableConcept | None = None
+    reason: CodeableConcept | None = None
+
+
+class ReviewedItem(Shape):
+    """ClaimResponse.item or .addItem. R4 knows `productOrService` on the second only, but it is sent on both."""
+
+    extension: tuple[ReviewExtension, ...] = ()
+    productOrService: CodeableConcept | None = None
+    adjudication: tuple[ReviewAdjudication, ...] = ()
+
+
+class ClaimResponse(Subject):
+    """ClaimResponse: the pre-authorization in it. `decision` is R5's."""
+
+    extension: tuple[ReviewExtension, ...] = ()
+    type: CodeableConcept | None = None
+    insurer: Reference | None = None
+    decision: CodeableConcept | None = None
+    item: tuple[ReviewedItem, ...] = ()
+    addItem: tuple[ReviewedItem, ...] = ()
     use: str = ""
     outcome: str = ""
     preAuthRef: str = ""

@@ -13,6 +13,7 @@ from typing import Any
 
 from cds.model import Assessment, Authorization, Coverage, CriterionResult, Order, Outcome, Record, Result
 from cds.rules import explain
+from cds.rules.authorized import authorizations_for
 from cds.rules.case import Case
 from cds.rules.criteria import KINDS
 from cds.rules.finding import Finding, all_of, any_of, negate, not_applicable, unknown
@@ -45,6 +46,8 @@ def assess(
     results = (*own, *added)
     outcome = outcome_of(results)
     visits = replace(case.visits, limit=_limit(own), says=_visits_say(own))
+    for_it, unsure = authorizations_for(order, coverage, record.authorizations, terms)
+    authorization = _in_force(for_it, as_of)
     return Assessment(
         order=order,
         as_of=as_of,
@@ -62,13 +65,14 @@ def assess(
         gaps=record.gaps,
         notes=record.notes,
         would_change=explain.would_change(outcome, results),
-        authorization=_authorization(record, as_of),
+        authorization=authorization,
+        unsure_authorization=None if authorization else _in_force(unsure, as_of),
     )
 
 
-def _authorization(record: Record, day: date) -> Authorization | None:
+def _in_force(authorizations: Sequence[Authorization], day: date) -> Authorization | None:
     """The authorization that is in force on a day; of several, the one that began last."""
-    reigning = [a for a in record.authorizations if a.period.first is not None and a.period.within_reach(day)]
+    reigning = [a for a in authorizations if a.period.first is not None and a.period.within_reach(day)]
     return max(reigning, key=lambda a: (a.period.first or date.min, a.reference), default=None)
 
 

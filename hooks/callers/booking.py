@@ -8,16 +8,18 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
+from cds.fhir.authorizations import read_authorizations
 from cds.fhir.bookings import Booking, as_booked, read_proposals
-from cds.fhir.clinical import read_authorizations
 from cds.fhir.orders import ACTIVE_ORDERS
 from cds.fhir.queries import queries_for
 from cds.fhir.record import gaps_of, start_reading
 from cds.fhir.visits import read_visits
 from cds.model import Appointment, Assessment, Authorization, CriterionResult, Fact, Need, Visit
+from cds.rules.authorized import authorizations_for
 from cds.rules.episode import belongs
 from cds.rules.policy import Policy, leaves
 from cds.service import Ports
+from cds.terminology import Terminology
 from hooks.asking import Draft, Tools, ask_now
 from hooks.callers.bounds import MOST_APPOINTMENTS, each_once, without_copies
 from hooks.callers.caller import Caller, Question
@@ -40,6 +42,7 @@ class Diary:
     authorizations: tuple[Authorization, ...]
     policies: Mapping[str, Policy]
     doubts: tuple[str, ...]
+    terms: Terminology
 
 
 def book(hook: HookRequest, ports: Ports, today: date) -> Question:
@@ -76,10 +79,10 @@ def _diary(patient: str, ports: Ports, today: date) -> Diary:
     evidence = ports.source.gather(queries_for(NEEDS, ports.terms))
     reading, by_type = start_reading(ports.terms, patient, evidence, ports.zone)
     visits, booked = read_visits(reading, by_type, {})
-    authorizations = read_authorizations(reading, by_type.get("ClaimResponse", ()))
+    authorizations = read_authorizations(reading, by_type)
     doubts = tuple(dict.fromkeys(gap.reason for gap in gaps_of(evidence) if gap.fact is Fact.SCHEDULE))
     policies = {policy.id: policy for policy in ports.policies}
-    return Diary(today, visits, booked, authorizations, policies, doubts)
+    return Diary(today, visits, booked, authorizations, policies, doubts, ports.terms)
 
 
 # ----------------------------------------------------------------------------------------------------- drafts
@@ -136,7 +139,9 @@ def _limit_draft(
 def _unauthorized(bookings: Sequence[Booking], diary: Diary, assessment: Assessment) -> Draft | None:
     """Which of the visits being booked lie outside the authorization on file; none on file is for others to tell."""
     days, asks = _authorized_days(diary.policies.get(assessment.policy or ""), assessment.as_of)
-    periods = [(each, *_bounds(each, days)) for each in diary.authorizations]
+    order, coverage = assessment.order, assessment.coverage
+    for_it, _ = authorizations_for(order, coverage, diary.authorizations, diary.terms)
+    periods = [(each, *_bounds(each, days)) for each in for_it]
     known = [(each, first, last) for each, first, last in periods if first is not None and last is not None]
     dated = [day for day in _days(bookings) if day is not None]
     outside = [day for day in dated if not any(first <= day <= last for _, first, last in known)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from cds.model import Days, Discipline, Fact, Statement
+from cds.rules.authorized import authorizations_for
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, plural
@@ -47,10 +48,17 @@ def _units(case: Case, params: Params, days: int) -> tuple[str, list[str]]:
 
 @kind("within-authorization", Fact.AUTHORIZATIONS)
 def within_authorization(case: Case, params: Params) -> Finding:
-    """Whether the last planned day lies within `days` of the day of authorization, that day not counted."""
+    """Whether the last planned day lies within `days` of the day of authorization, that day not counted.
+
+    Only an authorization that is for this therapy, by the payer of the coverage, counts.
+    """
     days = case.number(params["days"])
-    begun = [a for a in case.record.authorizations if a.period.first is not None]
+    for_it, unsure = authorizations_for(case.order, case.coverage, case.record.authorizations, case.terms)
+    begun = [a for a in for_it if a.period.first is not None]
     if not begun or days is None:
+        if unsure and not begun:
+            says = f"whether authorization {unsure[0].number} is for this therapy cannot be told"
+            return unknown(says, ["the authorization of this therapy"], [each.reference for each in unsure])
         doubts = case.doubts(Fact.AUTHORIZATIONS)
         why = f" ({because(doubts)})" if doubts else ""
         return unknown(f"no authorization is on file{why}", ["the date of authorization"])
