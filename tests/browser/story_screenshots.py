@@ -21,11 +21,11 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 # Name, width and height, dark, page, and what is brought to the top of the picture.
 SHOTS: Sequence[tuple[str, int, int, bool, str, str]] = (
     ("app-wide", 1200, 1500, False, "", ""),
-    ("app-dark", 1200, 1500, True, "", ""),
+    ("app-dark", 1200, 1440, True, "", ""),
     ("app-narrow", 420, 1500, False, "", ""),
     ("app-trends", 900, 760, False, "", "#scores"),
     ("app-measure", 420, 1100, False, "/measures/phq-9", ""),
-    ("app-letter", 900, 1400, False, "/letter", ""),
+    ("app-letter", 900, 960, False, "/letter", ""),
 )
 
 
