@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -14,35 +14,22 @@ from cds.fhir.orders import ACTIVE_ORDERS
 from cds.fhir.queries import queries_for
 from cds.fhir.record import gaps_of, start_reading
 from cds.fhir.visits import read_visits
-from cds.model import Appointment, Assessment, Authorization, CriterionResult, Fact, Need, Visit
+from cds.model import Assessment, Authorization, CriterionResult, Fact, Need, Result
 from cds.rules.authorized import authorizations_for
-from cds.rules.episode import belongs
+from cds.rules.criteria.words import plural
 from cds.rules.policy import Policy, leaves
 from cds.service import Ports
-from cds.terminology import Terminology
 from hooks.asking import Draft, Tools, ask_now
 from hooks.callers.bounds import MOST_APPOINTMENTS, each_once, without_copies
 from hooks.callers.caller import Caller, Question
 from hooks.callers.on_file import Planned, plans_for
 from hooks.callers.quiet import unread
+from hooks.callers.tally import Diary, Tally, tally_of
 from hooks.cards import View
 from hooks.protocol import HookRequest
 
 NEEDS = (Need(Fact.VISITS), Need(Fact.SCHEDULE), Need(Fact.AUTHORIZATIONS))
 _MOST_DAYS = 6
-
-
-@dataclass(frozen=True)
-class Diary:
-    """What is on file beside the proposals: visits, other bookings, authorizations; `doubts`: what may be missing."""
-
-    today: date
-    visits: tuple[Visit, ...]
-    booked: tuple[Appointment, ...]
-    authorizations: tuple[Authorization, ...]
-    policies: Mapping[str, Policy]
-    doubts: tuple[str, ...]
-    terms: Terminology
 
 
 def book(hook: HookRequest, ports: Ports, today: date) -> Question:
@@ -89,51 +76,64 @@ def _diary(patient: str, ports: Ports, today: date) -> Diary:
 
 
 def _drafts(plans: Mapping[str, Planned], diary: Diary, assessment: Assessment, tools: Tools) -> list[Draft]:
-    """Bookings beyond a limit, bookings outside an authorization, what could not be read."""
+    """Visits beyond a limit, bookings outside an authorization, what could not be read."""
     plan = plans[assessment.order.reference]
-    bookings = plan.bookings
-    found = (_beyond_limit(bookings, diary, assessment), _unauthorized(bookings, diary, assessment))
+    found = (_beyond_limit(plans, diary, assessment), _unauthorized(plan.bookings, diary, assessment))
     drafts = [draft for draft in found if draft is not None]
     return [*map(ask_now, assessment.safety), *drafts, *unread(assessment, plan.why)]
 
 
-def _beyond_limit(bookings: Sequence[Booking], diary: Diary, assessment: Assessment) -> Draft | None:
-    """Which of the visits being booked pass a limit, the statute's first, then the one that is passed first."""
+def _beyond_limit(plans: Mapping[str, Planned], diary: Diary, assessment: Assessment) -> Draft | None:
+    """Whether the visits attended, booked already and being booked pass a limit; a statute's before the others."""
     limits = [r for r in assessment.criteria if r.card == "limits" and "share" not in r.facts]
-    before = _others(bookings, diary, assessment)
-    new = _new_days(bookings, diary, assessment)
-    passed = []
-    for result in limits:
-        limit, completed = result.facts.get("limit"), result.facts.get("completed")
-        if limit is None or completed is None:
-            continue
-        beyond = [day for number, day in _numbered(new, before, completed) if number > limit]
-        if beyond:
-            passed.append((result.policy_kind != "statute", -len(beyond), result.id, result, beyond))
+    tallies = [(result, tally_of(result, assessment, plans, diary)) for result in limits]
+    passed = [(r, tally) for r, tally in tallies if tally and tally.being_booked and tally.total > tally.limit]
     if not passed:
         return None
-    _, _, _, main, beyond = min(passed, key=lambda each: each[:3])
-    return _limit_draft(main, beyond, len(new), before, diary)
+    main, tally = min(passed, key=_weight)
+    return _limit_draft(main, tally, diary)
 
 
-def _limit_draft(
-    main: CriterionResult, beyond: Sequence[date | None], new: int, before: Sequence[date], diary: Diary
-) -> Draft:
-    known = "" if main.facts.get("completed_known") else "at least "
-    others = f", {len(before)} booked before" if before else ""
+def _weight(passed: tuple[CriterionResult, Tally]) -> tuple[bool, int, bool, str]:
+    """The least first: a statute's cap, then what is passed by most, then what is required."""
+    result, tally = passed
+    return result.policy_kind != "statute", tally.limit - tally.total, not result.required, result.id
+
+
+def _limit_draft(main: CriterionResult, tally: Tally, diary: Diary) -> Draft:
     kind = {"statute": "the statutory cap", "benefit": "the plan's limit"}.get(main.policy_kind, "the limit")
-    count = f"{known}{main.facts['completed']} attended{others}"
-    summary = f"{_how_many(beyond, new)} beyond {kind} of {main.facts['limit']} visits ({count}){_from(beyond)}"
+    least = "" if tally.whole and not diary.doubts else "at least "
+    number = f"{least}{tally.total} of {plural(tally.limit, 'visit')}"
     doubts = f" Other bookings could not be read in full: {diary.doubts[0]}." if diary.doubts else ""
+    row = replace(main, result=Result.NOT_MET, says=f"{number[:1].upper()}{number[1:]}: {_parts(tally)}")
     return Draft(
         rank=0,
         indicator="critical" if main.policy_kind == "statute" else "warning",
-        summary=summary,
+        summary=f"{number[:1].upper()}{number[1:]} ({_parts(tally)}); {_passed(tally, kind)}",
         topic="limits",
-        lead=f"Beyond it: {_listed(beyond)}.{doubts}",
-        rows=(main,),
+        lead=f"Beyond {kind}: {_listed(tally.beyond, tally.booked)}.{doubts}",
+        rows=(row,),
         about=(main.id,),
     )
+
+
+def _parts(tally: Tally) -> str:
+    """`6 attended, 8 booked already, 3 being booked`: what the total is made of."""
+    attended = f"{'' if tally.whole else 'at least '}{tally.attended} attended"
+    if not tally.whole and not tally.attended:
+        attended = "an unknown number attended"
+    booked = [f"{len(tally.booked)} booked already"] if tally.booked else []
+    return ", ".join([attended, *booked, f"{tally.being_booked} being booked"])
+
+
+def _passed(tally: Tally, kind: str) -> str:
+    """When the limit is passed: before any visit that is still to come, or by which of them."""
+    if tally.attended >= tally.limit:
+        return f"{kind} was reached before"
+    first = tally.beyond[0]
+    if first is None:
+        return f"beyond {kind}"
+    return f"beyond {kind} on {first}" if len(tally.beyond) == 1 else f"beyond {kind} from {first} on"
 
 
 def _unauthorized(bookings: Sequence[Booking], diary: Diary, assessment: Assessment) -> Draft | None:
@@ -149,7 +149,7 @@ def _unauthorized(bookings: Sequence[Booking], diary: Diary, assessment: Assessm
         return None
     latest, first, last = max(known, key=lambda each: each[2])
     undoubted = asks or len(outside) < len(dated)
-    number = f"{_how_many(outside, len(_days(bookings)), 'outside')} the authorization of {first} to {last}"
+    number = f"{_how_many(outside, len(_days(bookings)))} outside the authorization of {first} to {last}"
     return Draft(
         rank=1,
         indicator="warning" if undoubted else "info",
@@ -157,7 +157,7 @@ def _unauthorized(bookings: Sequence[Booking], diary: Diary, assessment: Assessm
         topic="limits",
         lead=f"Outside {latest.number}: {_listed(outside)}."
         + ("" if undoubted else " Whether that authorization is for this therapy, the record does not say."),
-        rows=tuple(r for r in assessment.criteria if r.card == "authorization"),
+        rows=tuple(r for r in assessment.criteria if r.card == "authorization" and r.result is Result.NOT_MET),
         about=("authorization-period",),
     )
 
@@ -189,54 +189,21 @@ def _days(bookings: Sequence[Booking]) -> list[date | None]:
     return [*exact, *(None for b in bookings if b.day is None or b.day.exact is None)]
 
 
-def _new_days(bookings: Sequence[Booking], diary: Diary, assessment: Assessment) -> list[date | None]:
-    """The days being booked on which no visit of the same discipline was attended already."""
-    attended = {visit.day for visit in diary.visits if visit.discipline in (None, assessment.order.discipline)}
-    return [day for day in _days(bookings) if day not in attended]
-
-
-def _others(bookings: Sequence[Booking], diary: Diary, assessment: Assessment) -> list[date]:
-    """Days of this therapy that are booked already, from today on, and not among the proposals.
-
-    An appointment that is being moved is on file as it was, under the same id.
-    """
-    today = min(diary.today, assessment.as_of)  # proposals of the past are weighed as of their first day
-    new, attended = set(_days(bookings)), {visit.day for visit in diary.visits}
-    order, moved = assessment.order, {booking.reference for booking in bookings}
-    stays = [a for a in diary.booked if not a.missed and a.source not in moved]
-    mine = [a for a in stays if belongs(order, a.sites, a.discipline, elsewhere=False)]
-    days = {a.day.exact for a in mine if a.day.exact and a.day.exact >= today}
-    return sorted(day for day in days if day not in new | attended)
-
-
-def _numbered(new: Sequence[date | None], others: Sequence[date], completed: int) -> list[tuple[int, date | None]]:
-    """The number in the count that each new day would have, other bookings counted as they come."""
-    return [
-        (completed + sum(day is None or other <= day for other in others) + place, day)
-        for place, day in enumerate(new, start=1)
-    ]
-
-
-def _how_many(some: Sequence[date | None], of: int, where: str = "go") -> str:
-    """`2 of 6 visits being booked go`, `Both visits being booked go`."""
-    lies = where == "outside"
+def _how_many(some: Sequence[date], of: int) -> str:
+    """`2 of 6 visits being booked lie`, `Both visits being booked lie`."""
     if of == 1:
-        return "The visit being booked " + ("lies outside" if lies else "goes")
+        return "The visit being booked lies"
     number = f"{len(some)} of {of}" if len(some) < of else "Both" if of == 2 else f"All {of}"
-    singular = len(some) == 1
-    verb = ("lies outside" if singular else "lie outside") if lies else ("goes" if singular else "go")
-    return f"{number} visits being booked {verb}"
+    return f"{number} visits being booked {'lies' if len(some) == 1 else 'lie'}"
 
 
-def _from(days: Sequence[date | None]) -> str:
-    first = next((day for day in days if day is not None), None)
-    if first is None:
-        return ""
-    return f": {first}" if len(days) == 1 else f", from {first} on"
+def _from(days: Sequence[date]) -> str:
+    return f": {days[0]}" if len(days) == 1 else f", from {days[0]} on"
 
 
-def _listed(days: Sequence[date | None]) -> str:
-    told = [str(day) if day else "one without a day" for day in days[:_MOST_DAYS]]
+def _listed(days: Sequence[date | None], booked: Sequence[date] = ()) -> str:
+    """The first days of several, with those that are booked already marked."""
+    told = [f"{day or 'one without a day'}{' (booked already)' * (day in booked)}" for day in days[:_MOST_DAYS]]
     more = f" and {len(days) - _MOST_DAYS} more" if len(days) > _MOST_DAYS else ""
     return ", ".join(told) + more
 
@@ -244,8 +211,8 @@ def _listed(days: Sequence[date | None]) -> str:
 BOOK = Caller(
     title="Therapy visits against what remains",
     description=(
-        "Therapy appointments that are being booked: which of them go beyond a visit limit, and which lie outside "
-        "the authorization on file; at most two cards, none for other appointments"
+        "Therapy appointments that are being booked: whether they take a visit limit beyond its number, and which "
+        "lie outside the authorization on file; at most two cards, none for other appointments"
     ),
     ask=book,
     queries=(ACTIVE_ORDERS,),

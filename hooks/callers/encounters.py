@@ -137,8 +137,9 @@ def _left(moment: Moment, assessment: Assessment) -> Draft | None:
     left, number, of, rows = min(rooms, key=lambda room: room[0])
     if number < NEAR * of:
         return None
-    what = f"of the {of} ordered" if not rows else f"of {of} under the limit"
-    summary = f"This is visit {number} {what}: {left} left after it" if left >= 0 else f"This is visit {number} {what}"
+    summary = f"This is {_numbered(number, rows)}; {_bound(of, rows)}"
+    if left >= 0:
+        summary += f", so {left or 'none'} {'is' if left == 1 else 'are'} left after it"
     passed = left < 0 and bool(rows)
     return Draft(
         rank=1 if passed else 3,
@@ -148,6 +149,19 @@ def _left(moment: Moment, assessment: Assessment) -> Draft | None:
         rows=tuple(rows),
         about=tuple(result.id for result in rows) or ("visits-ordered",),
     )
+
+
+def _numbered(number: int, rows: Sequence[CriterionResult]) -> str:
+    """`visit 12`, or `at least visit 15` where not all visits before it could be counted."""
+    return f"visit {number}" if all(row.facts.get("completed_known") for row in rows) else f"at least visit {number}"
+
+
+def _bound(of: int, rows: Sequence[CriterionResult]) -> str:
+    """`the limit is 14`, or what it is of the order itself."""
+    if not rows:
+        return f"{of} {'was' if of == 1 else 'were'} ordered"
+    kind = {"statute": "the statutory cap", "benefit": "the plan's limit"}.get(rows[0].policy_kind, "the limit")
+    return f"{kind} is {of}"
 
 
 Room = tuple[int, int, int, Sequence[CriterionResult]]
@@ -199,7 +213,7 @@ def _closing(moment: Moment, assessment: Assessment, measures: Sequence[Criterio
     return Draft(
         rank=2,
         indicator="info",
-        summary=f"No visit is left and no score tells how therapy ended: the last is of {seen}",
+        summary=f"No visit is left and no score tells how therapy ended: the last is from {seen}",
         topic="clinical-reminder",
         lead=f"Suited to this body region: {', '.join(list(current.facts.get('instruments', ()))[:6])}.",
         rows=(current,),

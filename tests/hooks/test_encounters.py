@@ -76,7 +76,7 @@ def test_the_number_of_the_visit_is_told_when_the_limit_is_passed(client: FlaskC
     with on("2025-03-10"):
         found = summaries(client, meeting(hook, "f000", "2025-03-10", order=order))
     indicator = "warning" if hook == "encounter-start" else "info"
-    assert found == [(indicator, "Left hip: this is visit 19 of 14 under the limit"), ("info", NO_MEASURE)]
+    assert found == [(indicator, "Left hip: this is visit 19; the limit is 14"), ("info", NO_MEASURE)]
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -84,9 +84,10 @@ def test_the_number_of_the_visit_is_told_when_the_limit_is_passed(client: FlaskC
     ("before", "expected"),
     [
         (9, []),
-        (11, ["Left hip: this is visit 12 of 14 under the limit: 2 left after it"]),
-        (13, ["Left hip: this is visit 14 of 14 under the limit: 0 left after it"]),
-        (14, ["Left hip: this is visit 15 of 14 under the limit"]),
+        (11, ["Left hip: this is visit 12; the limit is 14, so 2 are left after it"]),
+        (12, ["Left hip: this is visit 13; the limit is 14, so 1 is left after it"]),
+        (13, ["Left hip: this is visit 14; the limit is 14, so none are left after it"]),
+        (14, ["Left hip: this is visit 15; the limit is 14"]),
     ],
 )
 def test_the_visits_left_are_told_when_most_are_used(
@@ -99,11 +100,19 @@ def test_the_visits_left_are_told_when_most_are_used(
     assert len(found) <= 2
 
 
+def test_the_number_is_told_as_the_least_when_visits_are_one_page_of_more(client: FlaskClient) -> None:
+    sent = meeting("encounter-start", "f000", "2025-03-10")
+    sent["prefetch"]["encounters"]["link"] = [{"relation": "next", "url": "https://ehr.example.org/fhir?page=2"}]
+    with on("2025-03-10"):
+        found = summaries(client, sent)
+    assert found[0] == ("warning", "Left hip: this is at least visit 19; the limit is 14")
+
+
 def test_the_orders_own_number_is_told_when_it_leaves_fewer(client: FlaskClient) -> None:
     order = active("f000", occurrenceTiming=None, authoredOn="2025-03-04")
     with on("2025-03-10"):  # the visit of 5 March was the first of the order
         found = summaries(client, meeting_after("encounter-start", 3, "2025-03-10", order))
-    assert found[1:] == [("info", "Left hip: this is visit 2 of the 2 ordered: 0 left after it")]
+    assert found[1:] == [("info", "Left hip: this is visit 2; 2 were ordered, so none are left after it")]
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -137,7 +146,7 @@ def test_a_closing_score_is_asked_for_when_the_last_visit_ends(
 ) -> None:
     with on("2025-03-10"):
         found = summaries(client, meeting_after(hook, before, "2025-03-10", score("f000", scored)))
-    closing = ("info", f"Left hip: no visit is left and no score tells how therapy ended: the last is of {scored}")
+    closing = ("info", f"Left hip: no visit is left and no score tells how therapy ended: the last is from {scored}")
     assert (closing in found) is is_told
     assert not any("no outcome measure" in summary for _, summary in found)
 

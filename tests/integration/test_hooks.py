@@ -61,11 +61,11 @@ def context_of(hook: str, patient: str) -> Json:
             "appointment-book",
             (
                 "warning",
-                "Left hip: both visits being booked go beyond the limit of 14 visits (18 attended), from 2025-03-10 on",
+                "Left hip: 20 of 14 visits (18 attended, 2 being booked); the limit was reached before",
             ),
         ),
-        ("encounter-start", ("warning", "Left hip: this is visit 19 of 14 under the limit")),
-        ("encounter-discharge", ("info", "Left hip: this is visit 19 of 14 under the limit")),
+        ("encounter-start", ("warning", "Left hip: this is visit 19; the limit is 14")),
+        ("encounter-discharge", ("info", "Left hip: this is visit 19; the limit is 14")),
     ],
 )
 def test_a_hook_is_answered_when_everything_has_to_be_searched(
