@@ -49,6 +49,14 @@ def test_it_runs_as_a_numbered_user_when_the_image_is_used() -> None:
     assert f"--uid {last('USER').split(':')[0]} " in next(rest for name, rest in steps() if "useradd" in rest)
 
 
+def test_the_ledger_is_on_a_volume_of_the_user_when_no_database_is_named() -> None:
+    environment = [rest for name, rest in steps() if name == "ENV" and "XDG_STATE_HOME" in rest]
+    state = next(part.partition("=")[2] for part in environment[-1].split() if part.startswith("XDG_STATE_HOME="))
+    assert last("VOLUME") == f"{state}/therapy-cds"
+    user = last("USER").split(":")[0]
+    assert any(f"-o {user} " in rest and last("VOLUME") in rest for name, rest in steps() if name == "RUN")
+
+
 def test_two_stages_and_hashes_are_used_when_the_image_is_built() -> None:
     assert [rest.split()[0] for name, rest in steps() if name == "FROM"] == ["${PYTHON_IMAGE}"] * 2
     assert any("--require-hashes -r requirements/runtime.txt" in rest for name, rest in steps() if name == "RUN")
@@ -136,18 +144,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def running(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The CMD of the Dockerfile, on loopback and a free port, where it may write nothing; gives the port."""
-    here = tmp_path_factory.mktemp("work")
+    here, state = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("state")
     here.chmod(0o500)
     port = free_port()
     changed = {"0.0.0.0": "127.0.0.1", "8000": str(port)}  # noqa: S104 - replaced, not used
     arguments = [changed.get(part, part) for part in command(last("CMD"))]
     environment = {"PATH": f"{installed}:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(here)}
+    environment["XDG_STATE_HOME"] = str(state)
     with subprocess.Popen(arguments, cwd=here, env=environment, start_new_session=True) as process:
         yield port
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(10)
     here.chmod(0o700)
     assert list(here.iterdir()) == []
+    assert [folder.name for folder in state.iterdir()] == ["therapy-cds"]
 
 
 def healthy(installed: Path, port: int, path: str = "") -> bool:
