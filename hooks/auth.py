@@ -22,8 +22,9 @@ from flask import Response, current_app, g, jsonify, request
 from hooks.client_keys import PublicKey, RemoteKeys, fetch_jwks
 from hooks.clients import Client, Registration
 from hooks.errors import operation_outcome
+from hooks.here import is_forwarded, is_from_a_page, is_named_here
 from hooks.seen_tokens import SeenTokens
-from hooks.settings import LOOPBACK
+from hooks.settings import LOOPBACK, Settings
 
 if TYPE_CHECKING:
     from hooks.app import Deployment
@@ -32,11 +33,11 @@ log = logging.getLogger(__name__)
 SKEW_SECONDS = 60
 MAX_TOKEN = 8192
 DEVELOPMENT = Client("development")
+OPERATOR = Client("operator")
 # Open to everybody: the one tells nothing but that the service is up, the other has sessions of its own.
 OPEN_BLUEPRINTS = frozenset(("health", "smart"))
 # For operators: open to this machine, in production too.
-LOCAL_ENDPOINTS = frozenset(("metrics",))
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")
+LOCAL_ENDPOINTS = frozenset(("metrics", "insights.page", "insights.static"))
 _OPTIONS = {"require": ["iss", "aud", "exp", "iat", "jti"], "verify_sub": False}
 _REASONS: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.InvalidSignatureError, "bad-signature"),
@@ -209,35 +210,44 @@ def only_known_callers() -> tuple[Response, int, dict[str, str]] | None:
         log.warning("refused a call: %s (client %s, kid %s)", refusal.reason, name, _harmless(refusal.kid))
         outcome = operation_outcome("login", "This service does not know the caller")
         return jsonify(outcome), 401, {"WWW-Authenticate": "Bearer"}
+    if g.client is DEVELOPMENT and is_from_a_page(request.method, request.headers, request.mimetype):
+        text = "A web page must send JSON: Content-Type application/json"
+        return jsonify(operation_outcome("not-supported", text, "http.Content-Type")), 415, {}
     return None
 
 
 def _caller(deployment: Deployment) -> Client:
     scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
     has_token = scheme.lower() == "bearer"
-    may_be_anybody = _is_trusted(deployment)
-    if may_be_anybody and not (has_token and deployment.callers.knows_clients):
-        return DEVELOPMENT
+    doubt = _doubt(deployment.settings)
+    if not doubt and not (has_token and deployment.callers.knows_clients):
+        return OPERATOR if deployment.settings.is_production else DEVELOPMENT
     if not has_token:
-        raise Refused("no-token")
+        raise Refused(doubt)
     try:
         return deployment.callers.client_of(token.strip(), request.path)
     except UnknownIssuer:
-        if not may_be_anybody:
+        if doubt:
             raise
         # Sandboxes send tokens that they made for themselves.
         log.info("let a call from a trusted address through, though nobody knows the issuer of its token")
         return DEVELOPMENT
 
 
-def _is_trusted(deployment: Deployment) -> bool:
-    """Whether this call needs no token: its address is trusted in development, or it is an operator's."""
+def _doubt(settings: Settings) -> str:
+    """Why this call needs a token, as a code; empty where it needs none, as in development from this machine."""
     address = request.remote_addr or ""
-    if not deployment.settings.is_production:
-        return deployment.settings.trusts(address)
-    # Behind a proxy on this machine everybody seems to be here.
-    is_here = address in LOOPBACK and not any(name in request.headers for name in _FORWARDED)
-    return is_here and request.endpoint in LOCAL_ENDPOINTS
+    if settings.is_production:
+        # Behind a proxy on this machine everybody seems to be here.
+        is_here = address in LOOPBACK and not is_forwarded(request.headers) and is_named_here(request.host)
+        return "" if is_here and request.endpoint in LOCAL_ENDPOINTS else "no-token"
+    if settings.is_in_trusted_network(address):
+        return ""
+    if not settings.trusts(address):
+        return "no-token"
+    if is_forwarded(request.headers):
+        return "forwarded"
+    return "" if is_named_here(request.host, settings.base_url) else "foreign-host"
 
 
 def _harmless(kid: str) -> str:

@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CALLS = Counter("therapy_cds_calls", "Calls of a CDS service, by HTTP status of the answer", ["service", "status"])
+FEEDBACK = Counter("therapy_cds_feedback", "Posts of feedback, by HTTP status of the answer", ["service", "status"])
 SECONDS = Histogram(
     "therapy_cds_call_seconds",
     "Time from a call's first byte read to its answer",
@@ -45,7 +46,7 @@ def tell_breaker(server: str, state: str) -> None:
 
 
 def register(app: Flask, services: Collection[str]) -> None:
-    """Count and time every call below `/cds-services/`, and answer `/metrics`."""
+    """Count and time every call below `/cds-services/`, count feedback apart, and answer `/metrics`."""
 
     @app.before_request
     def _begin() -> None:
@@ -57,6 +58,9 @@ def register(app: Flask, services: Collection[str]) -> None:
         if request.method == "POST" and path[1:2] == ["cds-services"] and len(path) > 2:
             # Names that callers make up would each become a time series.
             service = path[2] if path[2] in services else UNKNOWN
+            if path[3:4] == ["feedback"]:
+                FEEDBACK.labels(service, str(response.status_code)).inc()
+                return response
             CALLS.labels(service, str(response.status_code)).inc()
             SECONDS.labels(service).observe(time.perf_counter() - g.began)
         return response

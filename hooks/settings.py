@@ -170,8 +170,10 @@ class Settings:
 
     def trusts(self, address: str) -> bool:
         """Whether a caller's address may call in development: on this machine, or in a trusted network."""
-        if address in LOOPBACK:
-            return True
+        return address in LOOPBACK or self.is_in_trusted_network(address)
+
+    def is_in_trusted_network(self, address: str) -> bool:
+        """Whether a caller's address lies in one of the networks that are trusted in development."""
         try:
             caller = ip_address(address)
         except ValueError:

@@ -40,12 +40,18 @@ class Choice:
     """Which part of the ledger is counted: calls recorded from `since` until before `until`, of one policy.
 
     Feedback counts by when its card was shown, however late it came. With a policy, only its criteria and figures
-    are counted; clients and calls are counted all the same.
+    are counted; clients and calls are counted all the same. With a client, nothing of others is counted, nor calls past
+    their retention: nobody knows any more whose they were.
     """
 
     since: datetime | None = None
     until: datetime | None = None
     policy: str | None = None
+    client: str | None = None
+
+    def is_of_client(self, body: Json | None) -> bool:
+        """Whether an entry's body is of a client that is counted."""
+        return self.client is None or (body is not None and body["client"] == self.client)
 
     def holds(self, recorded: str) -> bool:
         """Whether a call recorded at this moment is counted."""
@@ -75,6 +81,8 @@ def count(
         if choice.wants(name):
             counting.report.policies.setdefault(name, PolicyFigures())
     for entry in entries:
+        if not choice.is_of_client(entry.body):
+            continue
         if entry.kind == CALL and choice.holds(entry.recorded):
             counting.call(entry)
         elif entry.kind == FEEDBACK and entry.body is not None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, current_app, make_response, render_template, request
+from flask import Blueprint, Response, current_app, g, make_response, render_template, request
 
 from cds.errors import CdsError, InputError, LedgerUnavailable
 from cds.reporting.of_ledger import Reported, choice_of, report_of
 from cds.reporting.render import words
+from hooks.auth import DEVELOPMENT, OPERATOR
 from hooks.pictures import cards_picture, days_picture, outcomes_picture, prefetch_picture
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def _with_headers(response: Response) -> Response:
 def page() -> Response:
     """The page of a period (`since`, `until`: days) and perhaps of one policy (`policy`).
 
+    A client that comes with its token sees its own figures only.
     400 where a parameter cannot be used, 503 where the ledger is away, each as a page that says so.
     """
     deployment: Deployment = current_app.extensions["therapy-cds"]
@@ -57,6 +60,8 @@ def page() -> Response:
     status = 200
     try:
         choice = choice_of(_day(asked, "since"), _day(asked, "until"), asked["policy"] or None)
+        if g.client not in (DEVELOPMENT, OPERATOR):
+            choice = replace(choice, client=g.client.name)
         view |= _shown(report_of(deployment.ledger, choice, deployment.terms.override_reasons, known))
     except (InputError, LedgerUnavailable) as problem:
         view["problem"] = f"{problem.what}. {problem.remedy}."

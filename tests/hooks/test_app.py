@@ -100,6 +100,14 @@ def test_refusals_are_counted_when_a_request_is_malformed(client: FlaskClient) -
     assert figure(client, calls) == before + 1
 
 
+def test_feedback_is_counted_apart_when_it_is_sent(client: FlaskClient) -> None:
+    calls = 'therapy_cds_calls_total{service="order-sign-therapy",status="200"}'
+    feedback = 'therapy_cds_feedback_total{service="order-sign-therapy",status="200"}'
+    before = figure(client, calls), figure(client, feedback)
+    assert post(client, {"feedback": []}, "/cds-services/order-sign-therapy/feedback").status_code == 200
+    assert (figure(client, calls), figure(client, feedback)) == (before[0], before[1] + 1)
+
+
 def test_no_label_is_made_of_a_name_when_a_caller_made_it_up(client: FlaskClient) -> None:
     calls = 'therapy_cds_calls_total{service="unknown",status="404"}'
     before = figure(client, calls)
@@ -169,7 +177,8 @@ def wait_for(port: int) -> None:
 def send(port: int, path: str, mebibytes: int, *, chunked: bool = False) -> tuple[int, bytes]:
     """Send a body whole, like clients that only then read; the status, and what else came."""
     length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {mebibytes * 2**20}"
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: {ORIGIN}\r\nConnection: close\r\n{length}\r\n\r\n"
+    told = f"Origin: {ORIGIN}\r\nContent-Type: application/json"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{told}\r\nConnection: close\r\n{length}\r\n\r\n"
     piece = b"[" * 2**20
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as connection:
         connection.sendall(head.encode())

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from hooks.app import create_app
 from hooks.settings import Settings
 from tests.hooks.calls import EXAMPLES, Json, answered, post, request
+from tests.hooks.signing import ELSEWHERE, ISS, SERVICE, bearer, claims, clients_file, entry, production, token
 
 FEEDBACK = "/cds-services/order-sign-therapy/feedback"
 DAY = "2026-03-10T12:00:00+00:00"
@@ -158,3 +159,35 @@ def test_page_says_that_the_ledger_is_away_when_it_cannot_be_read() -> None:
 def test_nobody_sees_the_page_when_the_caller_is_not_known(client: FlaskClient) -> None:
     for address in ("/insights", "/insights/static/insights.css"):
         assert client.get(address, environ_overrides={"REMOTE_ADDR": "203.0.113.9"}).status_code == 401
+
+
+def test_a_client_sees_its_own_figures_and_this_machine_all_when_it_is_production(tmp_path: Path) -> None:
+    other = "https://other.example.org"
+    file = clients_file(tmp_path, entry(), entry(name="Other Clinic", iss=other))
+    calling = create_app(production(file, database_url=f"sqlite:///{tmp_path / 'ledger.sqlite3'}")).test_client()
+
+    def sees(iss: str) -> str:
+        return page_of(calling, ELSEWHERE, bearer(token(claims("/insights", iss=iss))))
+
+    for iss, name in ((ISS, "f000"), (other, "f004"), (other, "f004")):
+        headers = bearer(token(claims(iss=iss)))
+        answer = calling.post(SERVICE, json=request(name=name), headers=headers, environ_base=ELSEWHERE)
+        card = answer.get_json()["cards"][0]
+        items = {"feedback": [{"card": card["uuid"], "outcome": "accepted"}]}
+        told = bearer(token(claims(FEEDBACK, iss=iss)))
+        assert calling.post(FEEDBACK, json=items, headers=told, environ_base=ELSEWHERE).status_code == 200
+    assert (number(sees(ISS), "Calls"), number(sees(other), "Calls")) == ("1", "2")
+    assert "Other Clinic" not in sees(ISS)
+    assert "depression-severity" not in sees(ISS)
+    everything = page_of(calling, {}, {})
+    assert number(everything, "Calls") == "3"
+    assert "Other Clinic" in everything
+    assert number(everything, "Accepted").startswith("3")
+    for behind in ({"X-Forwarded-For": "203.0.113.9"}, {"Host": "cds.example.org"}):
+        assert calling.get("/insights", headers=behind).status_code == 401
+
+
+def page_of(client: FlaskClient, environment: Json, headers: dict[str, str]) -> str:
+    response = client.get("/insights", headers=headers, environ_base=environment)
+    assert response.status_code == 200
+    return response.text
