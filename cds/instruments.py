@@ -23,7 +23,7 @@ class Instrument:
     name: str
     data: Mapping[str, Any]
 
-    @property
+    @cached_property
     def impairment(self) -> bool:
         """Whether it measures an impairment (range of motion, strength, a task), not a questionnaire."""
         return self.data.get("kind") == "impairment"

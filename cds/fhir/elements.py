@@ -140,6 +140,10 @@ def fit(data: dict[str, Any], shape: type[T]) -> tuple[T, tuple[str, ...]]:
     What can be read whole after all (a lone object for a list, a list of one for an object, a number in
     quotes, the shapes of FHIR R5, members that are null) is no problem.
     """
+    try:
+        return msgspec.convert(data, shape), ()  # most are as they should be, and need not be gone through
+    except msgspec.ValidationError:
+        pass
     kept: dict[str, Any] = {}
     problems: list[str] = []
     for field in _fields(shape):

@@ -7,7 +7,7 @@ first-level tokens only, as CDS Hooks 2.0.1 demands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from cds.model import Fact, Need, Query
@@ -59,13 +59,15 @@ def queries_for(needs: Iterable[Need], terms: Terminology) -> dict[str, Query]:
     Whether a query is essential is for its row to say: a criterion that only advises must not take a failed
     search for an empty record either.
     """
-    wanted: dict[Fact, bool] = {}
-    for need in needs:
-        wanted[need.fact] = wanted.get(need.fact, False) or need.essential
+    return dict(_queries_for(frozenset(need.fact for need in needs), terms))
+
+
+@lru_cache(maxsize=64)
+def _queries_for(wanted: frozenset[Fact], terms: Terminology) -> Mapping[str, Query]:
+    """Made once for each set of facts: calls ask for few different ones."""
     queries: dict[str, Query] = {}
     for row in _TABLE:
-        facts = row.facts & wanted.keys()
-        if facts:
+        if row.facts & wanted:
             path = row.path.replace("{categories}", _OBSERVATION_CATEGORIES)
             path = path.replace("{measures}", measure_codes(terms))
             queries[row.key] = Query(row.key, row.resource, path, row.facts, row.essential)

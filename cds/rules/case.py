@@ -33,14 +33,17 @@ class Case:
         self.as_of = as_of
         self.terms = terms
         self.findings: dict[str, Finding] = {}
+        self._values: dict[str, DatedValue | None] = {}
 
     def value(self, threshold: str) -> DatedValue | None:
         """The value of one of the policy's thresholds on the day, for the order's diagnoses.
 
         A policy that somebody chose by name for a day before its time is read as on its first day.
         """
-        day = max(self.as_of, self.policy.start)
-        return self.policy.thresholds[threshold].at(day, self.diagnoses)
+        if threshold not in self._values:  # several tests ask, and each is asked first whether there is a value
+            day = max(self.as_of, self.policy.start)
+            self._values[threshold] = self.policy.thresholds[threshold].at(day, self.diagnoses)
+        return self._values[threshold]
 
     def number(self, threshold: str) -> int | None:
         """The value as a whole number; None where the policy has none for this day and diagnosis."""

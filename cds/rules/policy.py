@@ -186,6 +186,8 @@ class Policy:
     criteria: tuple[Criterion, ...]
     cite: Citation
     source: str = ""
+    # What was worked out from this policy once, for every call (cds.rules.needs); a changed policy begins anew.
+    known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     lines: Mapping[str, int] = field(default_factory=dict)
     stances: Mapping[str, Stance] = field(default_factory=dict)
     stances_cite: Citation | None = None

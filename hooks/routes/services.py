@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -90,9 +90,17 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
         deployment, hook, service=service_id, client=g.client.name, began=began,
         milliseconds=(datetime.now(UTC) - began).total_seconds() * 1000, asked=asked, aliases=question.aliases,
         source=source, assessments=assessments, problems=question.told, response=response, payload=payload,
-        templates=prefetch_templates(deployment.policies, deployment.terms, hook.hook), kinds=caller.kinds,
+        templates=_templates(deployment, hook.hook), kinds=caller.kinds,
     )  # fmt: skip
     return payload
+
+
+def _templates(deployment: Deployment, hook: str) -> Mapping[str, str]:
+    """What discovery asks for, worked out once for each hook of this application."""
+    known: dict[str, Mapping[str, str]] = current_app.extensions.setdefault("therapy-cds-templates", {})
+    if hook not in known:
+        known[hook] = prefetch_templates(deployment.policies, deployment.terms, hook)
+    return known[hook]
 
 
 def _new_id() -> str:

@@ -108,6 +108,8 @@ def forms_of(case: Case, instruments: Iterable[Instrument]) -> dict[str, str]:
 
 def is_asked_for(case: Case, instruments: Iterable[Instrument]) -> bool:
     """Whether an open task asks for one of the instruments, by its name or by its Questionnaire's canonical."""
+    if not case.record.tasks:
+        return False  # before the names of all instruments become one expression
     wanted = {instrument.id: instrument for instrument in instruments}
     names = [name for i in wanted.values() for name in (i.name, i.data.get("title"), *(i.data.get("aliases") or ()))]
     named = re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(str(name)) for name in names if name)})(?!\w)", re.IGNORECASE)
