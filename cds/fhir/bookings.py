@@ -140,11 +140,16 @@ def read_encounter(
 
 
 def order_of(
-    bookings: Sequence[Booking], terms: Terminology, patient: str, aliases: Mapping[str, str] | None = None
+    bookings: Sequence[Booking],
+    terms: Terminology,
+    patient: str,
+    aliases: Mapping[str, str] | None = None,
+    conditions: Sequence[str] = (),
 ) -> Order | None:
     """An order for what some bookings of one kind say themselves; None where they say nothing that is therapy.
 
-    Its id is made of the first booking's; nothing of that name is on file.
+    Its id is made of the first booking's; nothing of that name is on file. `conditions` are references of what it is
+    for, where somebody else than the bookings knows that.
     """
     first = bookings[0].resource
     kind = str(first.get("resourceType", "")).lower()
@@ -159,6 +164,7 @@ def order_of(
         "reasonCode": _dicts(first.get("reasonCode")),
         "reasonReference": [
             *_dicts(first.get("reasonReference")),
+            *({"reference": condition} for condition in conditions),
             *(d["condition"] for d in _dicts(first.get("diagnosis")) if isinstance(d.get("condition"), dict)),
         ],
     }

@@ -28,7 +28,7 @@ from hooks.callers.tally import Diary, Tally, tally_of
 from hooks.cards import View
 from hooks.protocol import HookRequest
 
-NEEDS = (Need(Fact.VISITS), Need(Fact.SCHEDULE), Need(Fact.AUTHORIZATIONS))
+NEEDS = (Need(Fact.VISITS), Need(Fact.CONDITIONS), Need(Fact.SCHEDULE), Need(Fact.AUTHORIZATIONS))
 _MOST_DAYS = 6
 
 
@@ -91,7 +91,8 @@ def _beyond_limit(plans: Mapping[str, Planned], diary: Diary, assessment: Assess
     if not passed:
         return None
     main, tally = min(passed, key=_weight)
-    return _limit_draft(main, tally, diary)
+    draft = _limit_draft(main, tally, diary)
+    return replace(draft, lead=f"{draft.lead} {plans[assessment.order.reference].taken}".rstrip())
 
 
 def _weight(passed: tuple[CriterionResult, Tally]) -> tuple[bool, int, bool, str]:

@@ -35,13 +35,17 @@ _NEEDS = (Need(Fact.VISITS), Need(Fact.CONDITIONS))
 
 @dataclass(frozen=True)
 class Moment:
-    """One therapy encounter as it begins or ends; `made`: no order of it is on file, `why` if somebody failed."""
+    """One therapy encounter as it begins or ends; `made`: no order of it is on file, `why` if somebody failed.
+
+    `taken`: for what therapy it is taken where only the record tells.
+    """
 
     encounter: str
     day: date
     ending: bool
     made: bool
     why: str = ""
+    taken: str = ""
 
 
 def _ask(hook: HookRequest, ports: Ports, today: date, *, ending: bool) -> Question:
@@ -58,7 +62,7 @@ def _ask(hook: HookRequest, ports: Ports, today: date, *, ending: bool) -> Quest
     day = min((booking.day.exact if booking.day else None) or today, today)
     if not plans:
         return Question(problems=problems, view=view)
-    moment = Moment(reference, day, ending, plans[0].made, plans[0].why)
+    moment = Moment(reference, day, ending, plans[0].made, plans[0].why, plans[0].taken)
     drafts = partial(_drafts, moment)
     return Question((plans[0].order,), problems, day, replace(view, drafts=drafts, about=lambda _: (reference,)))
 
@@ -146,6 +150,7 @@ def _left(moment: Moment, assessment: Assessment) -> Draft | None:
         indicator="warning" if passed and not moment.ending else "info",
         summary=summary,
         topic="limits",
+        lead=moment.taken,
         rows=tuple(rows),
         about=tuple(result.id for result in rows) or ("visits-ordered",),
     )

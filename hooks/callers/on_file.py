@@ -14,6 +14,7 @@ from cds.model import Evidence, EvidenceState, Order, Resource
 from cds.rules.episode import belongs
 from cds.service import TECHNICAL, Ports
 from hooks.callers.bounds import MOST_REFERENCES, check_number
+from hooks.callers.problem import problem_of
 
 # Keys under which clients send the orders that a context refers to, beside the one that discovery asks for.
 _KEYS = (ACTIVE_ORDERS.key, "dispatchedOrders", "order", "serviceRequestBundle")
@@ -84,13 +85,15 @@ def active_orders(ports: Ports, patient: str) -> tuple[tuple[Order, ...], str]:
 class Planned:
     """The order by which some bookings are weighed: on file, or (`made`) made of the bookings themselves.
 
-    `why`: the orders on file could not be looked through, for another system failed.
+    `why`: the orders on file could not be looked through, for another system failed. `taken`: in words, for what
+    therapy it is taken where nothing but the record could tell.
     """
 
     order: Order
     bookings: tuple[Booking, ...]
     made: bool
     why: str = ""
+    taken: str = ""
 
 
 def plans_for(
@@ -113,18 +116,36 @@ def plans_for(
         if order is not None or booking.is_therapy:
             key = order.reference if order else _kind_of(booking)
             groups.setdefault(key, (order, []))[1].append(booking)
-    plans = [_planned(order, several, ports, patient, aliases or {}, why) for order, several in groups.values()]
+    making = _Making(ports, patient, aliases or {}, active, why)
+    plans = [making.planned(order, several) for order, several in groups.values()]
     unknown = any(not booking.is_therapy and named.keys().isdisjoint(booking.orders) for booking in bookings)
     return tuple(plan for plan in plans if plan is not None), found.problems if unknown else ()
 
 
-def _planned(
-    order: Order | None, bookings: Sequence[Booking], ports: Ports, patient: str, aliases: Mapping[str, str], why: str
-) -> Planned | None:
-    if order is not None:
-        return Planned(order, tuple(bookings), made=False)
-    made = order_of(bookings, ports.terms, patient, aliases)
-    return None if made is None else Planned(made, tuple(bookings), made=True, why=why)
+@dataclass(frozen=True)
+class _Making:
+    """What orders are made with that are not on file; `active` are those that are, `why` they may not be all."""
+
+    ports: Ports
+    patient: str
+    aliases: Mapping[str, str]
+    active: tuple[Order, ...]
+    why: str
+
+    def planned(self, order: Order | None, bookings: Sequence[Booking]) -> Planned | None:
+        """The order on file, or one made of the bookings and, where they do not say what for, of the record."""
+        if order is not None:
+            return Planned(order, tuple(bookings), made=False)
+        made = order_of(bookings, self.ports.terms, self.patient, self.aliases)
+        if made is None:
+            return None
+        days = [booking.day.exact for booking in bookings if booking.day and booking.day.exact]
+        if not days or self.why or made.reasons or any(ref.startswith("Condition/") for ref in made.supporting):
+            return Planned(made, tuple(bookings), made=True, why=self.why)
+        problem = problem_of(made, min(days), self.active, self.ports, self.patient)
+        if problem is not None:
+            made = order_of(bookings, self.ports.terms, self.patient, self.aliases, problem.conditions) or made
+        return Planned(made, tuple(bookings), made=True, taken=problem.why if problem else "")
 
 
 def _only_fitting(active: Sequence[Order], booking: Booking) -> Order | None:

@@ -83,6 +83,8 @@ def tally_of(
     if limit is None or attended is None or policy is None:
         return None
     order, rule = assessment.order, policy.episode
+    if plans[order.reference].made and not order.sites and rule.sites != "any":
+        return None  # which visits are of this therapy, nobody says
     done = _attended(order, rule, diary.visits, assessment.as_of)
     proposed, undated = _proposed(order, rule, plans)
     year = _year(rule, assessment.coverage, assessment.as_of)

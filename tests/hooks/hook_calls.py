@@ -27,6 +27,10 @@ from tests.hooks.calls import (
 PHYSIOTHERAPY = {"system": "http://terminology.hl7.org/CodeSystem/service-type", "code": "65"}
 HEART = {"system": "http://terminology.hl7.org/CodeSystem/service-type", "code": "165", "display": "Cardiology"}
 
+# Days for which visits of f001 and of f000 are booked.
+TEN = ["2025-09-08", *(f"2025-09-{day}" for day in (10, 12, 15, 17, 19, 22, 24, 26, 29))]
+F000 = ["2025-03-10", "2025-03-12"]
+
 
 def on(day: str) -> time_machine.travel:
     """Noon of a day in UTC: the same day nearly everywhere."""
@@ -100,6 +104,24 @@ def body(hook: str, name: str, context: Json, held: Sequence[Json] | None = None
         encounter = str(context.get("encounterId", "")).removeprefix("Encounter/")
         whole["prefetch"] = prefetched(hook, held, encounter)
     return {key: value for key, value in (whole | changes).items() if value is not None}
+
+
+def booking(name: str, days: list[str], *more: Json, order: bool = True, **changes: Any) -> Json:
+    """Proposals for some days, based on the example's order, or with its reasons and no order on file."""
+    link: Json = {"basedOn": [{"reference": f"ServiceRequest/{name}-order"}]}
+    link = link if order else {"reasonCode": draft(name)["reasonCode"]}
+    proposed = [appointment(name, number, day, **(link | changes)) for number, day in enumerate(days)]
+    held = record(name, *([active(name)] if order else []), *more)
+    return body("appointment-book", name, {"appointments": bundle(*proposed)}, held)
+
+
+def with_yearly_limit() -> list[Json]:
+    """The record of f000 under the plan with 30 visits of all disciplines in a calendar year."""
+    held = [resource for resource in record("f000") if resource["id"] != "f000-payer"]
+    (coverage,) = (resource for resource in held if resource["resourceType"] == "Coverage")
+    payer = {"system": "https://therapy-cds.example/payers", "value": "example-visit-limit-plan"}
+    coverage["payor"] = [{"identifier": payer}]
+    return held
 
 
 def told(client: FlaskClient, sent: Json, service: str = "") -> Json:

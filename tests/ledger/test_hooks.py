@@ -60,6 +60,7 @@ CALLS: dict[str, Callable[[], Json]] = {
     "appointment-book, its reason by urn:uuid": lambda: booked(
         CONDITION, reasonReference=[{"reference": "urn:uuid:1"}]
     ),
+    "appointment-book, only the record tells what for": booked,
     "appointment-book, its patient by urn:uuid": lambda: booked(
         {"resourceType": "Patient", "id": "f000"},
         held=active("f000"),
