@@ -83,9 +83,9 @@ def assessment_of(answer: Json, index: int = 0) -> str:
 
 
 @contextmanager
-def serving(folder: Path, ehr: TestEhr, entry: Json | None = None, *, keys: Path) -> Iterator[Place]:
+def serving(folder: Path, ehr: TestEhr, entry: Json | None = None, *, keys: Path, port: int = 0) -> Iterator[Place]:
     """The app over HTTP, with one EHR in its file."""
-    port = free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     ehr.jwks_url = f"{url}/smart/.well-known/jwks.json"
     method = "public" if ehr.public else "private_key_jwt"
