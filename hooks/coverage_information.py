@@ -17,17 +17,16 @@ from cds.model import Assessment, Coverage, CriterionResult, Order, Result
 from cds.rules.policy import Policy, Stance
 from hooks.asking import Tools
 from hooks.configuration import LATEST
-from hooks.coverage_stance import NOT_IN_FORCE, is_undecided, stance_of
+from hooks.coverage_reason import TEMPORARY, reason_of, reason_of_unlisted
+from hooks.coverage_stance import is_undecided, stance_of, stance_of_unlisted, unlisted_of
 from hooks.suggestions import CPT, UCUM
 
 Json = dict[str, Any]
 GUIDE = "http://hl7.org/fhir/us/davinci-crd"
 URL = f"{GUIDE}/StructureDefinition/ext-coverage-information"
-TEMPORARY = f"{GUIDE}/CodeSystem/temp"
 DETAILS = "http://terminology.hl7.org/CodeSystem/crd-coverage-detail"
 HCPCS = "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 BILLING = {"cpt": CPT, "hcpcs": HCPCS}
-REASONS = 3
 _NEW_EACH_TIME = frozenset(("date", "coverage-assertion-id"))
 
 
@@ -51,7 +50,8 @@ def system_actions(assessments: Sequence[Assessment], informing: Informing) -> l
     """One `update` for each order about which there is something new to say (resp-29, resp-35, resp-37).
 
     The order goes back as it was sent, with the extension added, or put in the place of an earlier one for the
-    same coverage. An order whose coverage is not known gets none: the extension cannot be made without.
+    same coverage. An order whose coverage is not known gets none: the extension cannot be made without. Where the
+    policy says so, codes that are not on the plan's list have an extension of their own beside it.
     """
     ids: dict[str, str] = {}
 
@@ -61,8 +61,8 @@ def system_actions(assessments: Sequence[Assessment], informing: Informing) -> l
         return ids[reference]
 
     steady = replace(informing, assertion_id=remembered)
-    made = ((each.order, coverage_information(each, steady)) for each in assessments)
-    actions = (_action(order, extension) for order, extension in made if extension is not None)
+    made = ((each.order, coverage_information(each, steady), _of_unlisted(each, steady)) for each in assessments)
+    actions = (_action(order, [first, *more]) for order, first, more in made if first is not None)
     return [action for action in actions if action is not None]
 
 
@@ -80,8 +80,8 @@ def coverage_information(assessment: Assessment, informing: Informing) -> Json |
         *(_part("doc-needed", "Code", code) for code in stance.doc_needed),
         *(_part("doc-purpose", "Code", code) for code in stance.doc_purpose),
         *(_part("info-needed", "Code", code) for code in stance.info_needed),
-        *(_part("billingCode", "Coding", coding) for coding in _billing(assessment.order)),
-        _part("reason", "CodeableConcept", _reason(assessment, informing.version)),
+        *(_part("billingCode", "Coding", coding) for coding in _billing(assessment, stance)),
+        _part("reason", "CodeableConcept", reason_of(assessment, stance, informing.version)),
         *_details(assessment, stance, informing.version),
         *(_part("dependency", "Reference", {"reference": each}) for each in _dependencies(assessment.order)),
         *(_part("questionnaire", "Canonical", form) for form in _forms(assessment, informing.tools) if asks),
@@ -91,18 +91,35 @@ def coverage_information(assessment: Assessment, informing: Informing) -> Json |
     if stance.pa_needed == "satisfied" and assessment.authorization is not None:
         parts.append(_part("satisfied-pa-id", "String", assessment.authorization.number))
     parts += _contacts(informing)
-    if informing.version != "2.0" and (last := _expiry(assessment, stance, informing.policies)) is not None:
+    last = _expiry(assessment, stance, informing.policies) if informing.version != "2.0" else None
+    # What ended before today was weighed for a day of the past: until when it holds, nobody needs to know.
+    if last is not None and last >= informing.tools.today:
         parts.append(_part("expiry-date", "Date", last.isoformat()))
     return {"url": URL, "extension": parts}
 
 
+def _of_unlisted(assessment: Assessment, informing: Informing) -> list[Json]:
+    """The extension for the codes that are not on the plan's list, of the same coverage; mostly none."""
+    stance = stance_of_unlisted(assessment, informing.policies, informing.version)
+    coverage = assessment.coverage
+    if stance is None or coverage is None:
+        return []
+    unlisted = unlisted_of(assessment)
+    parts = [
+        _part("coverage", "Reference", {"reference": coverage.reference}),
+        _part("covered", "Code", stance.covered),
+        _part("pa-needed", "Code", stance.pa_needed),
+        *(_part("info-needed", "Code", code) for code in stance.info_needed),
+        *(_part("billingCode", "Coding", c) for c in _codings(assessment.order) if c["code"] in unlisted),
+        _part("reason", "CodeableConcept", reason_of_unlisted(unlisted)),
+        _part("date", "Date", informing.tools.today.isoformat()),
+        _part("coverage-assertion-id", "String", informing.assertion_id(coverage.reference)),
+        *_contacts(informing),
+    ]
+    return [{"url": URL, "extension": parts}]
+
+
 # ------------------------------------------------------------------------------------------------- its parts
-
-
-def _open(assessment: Assessment) -> list[str]:
-    """What was found of the first few required criteria that are not met or unknown."""
-    open_ = [r for r in assessment.criteria if r.required and r.result in (Result.NOT_MET, Result.UNKNOWN)]
-    return [result.says for result in open_[:REASONS]]
 
 
 def contact_points(texts: Sequence[str]) -> list[Json]:
@@ -120,19 +137,13 @@ def _part(url: str, kind: str, value: object) -> Json:
     return {"url": url, f"value{kind}": value}
 
 
-def _reason(assessment: Assessment, version: str) -> Json:
-    """Why, always in words; with a code where the version has one (q6 to q9)."""
-    if assessment.standing in NOT_IN_FORCE:
-        code, words = NOT_IN_FORCE[assessment.standing]
-        text = words.format(day=assessment.as_of.isoformat())
-    elif assessment.technical and is_undecided(assessment):
-        code, text = "technical", f"It could not be determined for technical reasons. {assessment.says}"
-    else:
-        return {"text": "; ".join((assessment.says, *_open(assessment)))}
-    return {"coding": [{"system": TEMPORARY, "code": code}], "text": text} if version == LATEST else {"text": text}
+def _billing(assessment: Assessment, stance: Stance) -> list[Json]:
+    """The codes that are meant; what is not on the plan's list is not said to be covered."""
+    unlisted = unlisted_of(assessment) if stance.covered == "covered" else ()
+    return [coding for coding in _codings(assessment.order) if coding["code"] not in unlisted]
 
 
-def _billing(order: Order) -> list[Json]:
+def _codings(order: Order) -> list[Json]:
     """The order's own CPT and HCPCS codes; without displays, which are not ours to print."""
     codes = [line.code for line in order.lines if line.code.system in BILLING and line.code.code]
     return [{"system": BILLING[s], "code": c} for s, c in dict.fromkeys((code.system, code.code) for code in codes)]
@@ -179,7 +190,7 @@ def _details(assessment: Assessment, stance: Stance, version: str) -> list[Json]
         return found
     if url := assessment.policy_source.get("url"):
         found.append(_detail("cat-other", "policy-link", _part("value", "Url", url), version))
-    if assessment.would_change or "OTH" in stance.info_needed:
+    if (assessment.would_change and stance.pa_needed != "satisfied") or "OTH" in stance.info_needed:
         text = "; ".join(assessment.would_change) or assessment.says
         found.append(_detail("cat-other", "instructions", _part("value", "String", text), version))
     return found
@@ -235,19 +246,19 @@ def _expiry(assessment: Assessment, stance: Stance, policies: Mapping[str, Polic
 # ------------------------------------------------------------------------------------------------- the order
 
 
-def _action(order: Order, extension: Json) -> Json | None:
-    """The update of one order; None where the order says it already."""
+def _action(order: Order, extensions: Sequence[Json]) -> Json | None:
+    """The update of one order; None where the order says it already. The extensions are of one coverage."""
     sent = order.resource.get("extension")
     held = list(sent) if isinstance(sent, list) else []
-    mine = [each for each in held if _coverage_of(each) == _coverage_of(extension)]
-    if len(mine) == 1 and _said(mine[0]) == _said(extension):
+    mine = [each for each in held if _coverage_of(each) == _coverage_of(extensions[0])]
+    if sorted(map(_said, mine)) == sorted(map(_said, extensions)):
         return None
     kept = [each for each in held if each not in mine]
     description = f"Add coverage information to the order: {order.label}"
     return {
         "type": "update",
         "description": description,
-        "resource": {**order.resource, "extension": [*kept, extension]},
+        "resource": {**order.resource, "extension": [*kept, *extensions]},
     }
 
 

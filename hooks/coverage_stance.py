@@ -71,7 +71,35 @@ def _problem(assessment: Assessment, payers: frozenset[str]) -> str:
 
 def stance_of(assessment: Assessment, policies: Mapping[str, Policy], version: str = LATEST) -> Stance:
     """What the payer says of one order, as the version asked for can say it."""
-    return _consistent(_in_version(_by_outcome(assessment, policies), version))
+    stance = _by_outcome(assessment, policies)
+    if stance.covered == "covered" and not any_listed(assessment):
+        stance = replace(stance, covered="indeterminate")
+    return _consistent(_in_version(stance, version))
+
+
+def stance_of_unlisted(assessment: Assessment, policies: Mapping[str, Policy], version: str = LATEST) -> Stance | None:
+    """What the payer says apart of codes that are not on the plan's list; None where there is nothing to say.
+
+    It is said where the policy says so, beside a statement that the rest of the order is covered.
+    """
+    policy = policies.get(assessment.policy or "")
+    covered = _by_outcome(assessment, policies).covered == "covered" and any_listed(assessment)
+    if policy is None or not policy.unlisted_apart or not covered or not unlisted_of(assessment):
+        return None
+    return _consistent(_in_version(INDETERMINATE, version))
+
+
+def unlisted_of(assessment: Assessment) -> tuple[str, ...]:
+    """The order's billing codes that are not on the plan's list, as its criteria found."""
+    missed = [r.facts.get("unlisted") or () for r in assessment.criteria if r.result is Result.NOT_MET]
+    named = {code for codes in missed for code in codes}
+    return tuple(dict.fromkeys(line.label for line in assessment.order.lines if line.label in named))
+
+
+def any_listed(assessment: Assessment) -> bool:
+    """Whether a billing code of the order is on the plan's list, or none is named or looked up."""
+    unlisted = unlisted_of(assessment)
+    return not unlisted or any(line.label not in unlisted for line in assessment.order.lines)
 
 
 def _by_outcome(assessment: Assessment, policies: Mapping[str, Policy]) -> Stance:

@@ -39,6 +39,8 @@ from cds.terminology import Terminology
 from cds.yamlfile import Key, YamlFile, read_yaml
 
 _NOT_THRESHOLDS = frozenset(("projected", "completed-and-requested"))
+# What stands under `coverage` beside the outcomes.
+_NO_STANCE = frozenset(("cite", "codes-not-listed"))
 
 
 @lru_cache(maxsize=1)
@@ -291,8 +293,9 @@ def _build(document: YamlFile) -> Policy:
         cite=_cite(data["cite"]),
         source=document.name,
         lines={entry["id"]: document.line_of(("criteria", i)) for i, entry in enumerate(data["criteria"])},
-        stances={name: _stance(entry) for name, entry in data.get("coverage", {}).items() if name != "cite"},
+        stances={name: _stance(entry) for name, entry in data.get("coverage", {}).items() if name not in _NO_STANCE},
         stances_cite=_cite(data["coverage"]["cite"]) if "coverage" in data else None,
+        unlisted_apart="codes-not-listed" in data.get("coverage", {}),
     )
 
 

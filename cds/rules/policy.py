@@ -171,7 +171,10 @@ class Stance:
 
 @dataclass(frozen=True)
 class Policy:
-    """Dated, cited criteria for some payer, plan, line of business, jurisdiction, services and diagnoses."""
+    """Dated, cited criteria for some payer, plan, line of business, jurisdiction, services and diagnoses.
+
+    `unlisted_apart`: billing codes that are not on the plan's list get a statement of coverage of their own.
+    """
 
     id: str
     version: str
@@ -191,6 +194,7 @@ class Policy:
     lines: Mapping[str, int] = field(default_factory=dict)
     stances: Mapping[str, Stance] = field(default_factory=dict)
     stances_cite: Citation | None = None
+    unlisted_apart: bool = False
 
     def in_force(self, day: date) -> bool:
         """Whether the policy is effective on a service date; its end is not included."""

@@ -243,6 +243,87 @@ def test_an_authorization_does_not_satisfy_when_it_has_no_number_or_ends_too_ear
     assert not values(said, "satisfied-pa-id")
 
 
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Outcome.CRITERIA_MET, "Authorization AUTH-1 is in force until 2025-05-30; Criteria met: all of them"),
+        (Outcome.CRITERIA_NOT_MET, "Authorization AUTH-1 is in force until 2025-05-30"),
+        (Outcome.INSUFFICIENT_INFORMATION, "Authorization AUTH-1 is in force until 2025-05-30"),
+    ],
+)
+def test_the_reason_is_the_authorization_when_that_settles_the_matter(outcome: Outcome, expected: str) -> None:
+    said = informed(assessed(outcome, authorization=NUMBER, criteria=(LIMITED,), would_change=LIMITED.would_change))
+    assert codes(said)[:2] == ["covered", "satisfied"]
+    assert values(said, "reason") == [{"text": expected}]
+    assert "instructions" not in details(said)
+
+
+def test_the_authorization_is_named_when_it_cannot_be_told_what_it_is_for() -> None:
+    unsure = replace(NUMBER, services=(Concept((Code("cpt", "92507"),)),))
+    said = informed(assessed(unsure_authorization=unsure))
+    assert codes(said)[:2] == ["covered", "auth-needed"]
+    assert not values(said, "satisfied-pa-id")
+    (reason,) = values(said, "reason")
+    assert reason["text"].endswith(
+        "Whether authorization AUTH-1 is for all of this therapy cannot be told (it names 92507)"
+    )
+
+
+# ------------------------------------------------------------------------------------------- codes off the list
+
+UNLISTED = CriterionResult(
+    "lines", "Every line is listed", False, Result.NOT_MET, "line G0283 not on the plan's list", "lines",
+    facts={"unlisted": ["G0283"], "listed": ["97110"]},
+)  # fmt: skip
+NONE_LISTED = replace(UNLISTED, facts={"unlisted": ["97110", "G0283"], "listed": []})
+
+
+def billed(extension: Json) -> list[str]:
+    return [coding["code"] for coding in values(extension, "billingCode")]
+
+
+@pytest.mark.parametrize("authorization", [None, NUMBER])
+def test_a_code_is_left_out_of_what_is_covered_when_it_is_not_on_the_list(authorization: Authorization | None) -> None:
+    said = informed(assessed(criteria=(UNLISTED,), authorization=authorization))
+    assert (values(said, "covered"), billed(said)) == (["covered"], ["97110"])
+    assert "Line G0283 is not on the plan's list: that it is covered is not said" in values(said, "reason")[0]["text"]
+
+
+def test_every_code_is_named_when_nothing_is_said_to_be_covered() -> None:
+    assert billed(informed(assessed(Outcome.CRITERIA_NOT_MET, criteria=(UNLISTED,)))) == ["97110", "G0283"]
+
+
+@pytest.mark.parametrize(
+    ("version", "covered"), [("2.0", "conditional"), ("2.1", "conditional"), ("2.2", "indeterminate")]
+)
+def test_nothing_is_covered_for_certain_when_no_code_is_on_the_list(version: str, covered: str) -> None:
+    said = informed(assessed(criteria=(NONE_LISTED,)), version)
+    assert (values(said, "covered"), billed(said)) == ([covered], ["97110", "G0283"])
+    text = "Lines 97110 and G0283 are not on the plan's list: whether they are covered cannot be told"
+    assert text in values(said, "reason")[0]["text"]
+    assert broken(said, version) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "covered"), [("2.0", "conditional"), ("2.1", "conditional"), ("2.2", "indeterminate")]
+)
+def test_codes_off_the_list_have_a_statement_of_their_own_when_the_policy_says_so(version: str, covered: str) -> None:
+    mine = replace(informing().policies[SAMPLE], unlisted_apart=True)
+    made = informing(version, policies={SAMPLE: mine}, contact=contact_points(["+1 555 010 0100"]))
+    weighed = assessed(criteria=(UNLISTED,), order=order(extension=[OTHER]))
+    (action,) = system_actions([weighed], made)
+    kept, first, second = action["resource"]["extension"]
+    assert (kept, billed(first), billed(second)) == (OTHER, ["97110"], ["G0283"])
+    assert (values(first, "covered"), values(second, "covered")) == (["covered"], [covered])
+    assert values(first, "coverage-assertion-id") == values(second, "coverage-assertion-id")
+    assert values(first, "coverage") == values(second, "coverage")
+    assert broken(first, version) + broken(second, version) == []
+    again = replace(weighed, order=replace(weighed.order, resource=action["resource"]))
+    assert system_actions([again], made) == []
+    (back,) = system_actions([replace(again, criteria=())], made)
+    assert [each["url"] for each in back["resource"]["extension"]] == [OTHER["url"], URL]
+
+
 # --------------------------------------------------------------------------------------------------- its parts
 
 
@@ -334,6 +415,12 @@ def test_it_holds_until_the_first_of_its_ends_when_there_is_one(
     mine = replace(informing().policies[SAMPLE], end=date.fromisoformat(policy_ends) if policy_ends else None)
     weighed = assessed(coverage=replace(COVERAGE, period=period))
     assert values(informed(weighed, policies={SAMPLE: mine}), "expiry-date") == expected
+
+
+@pytest.mark.parametrize(("today", "expected"), [("2025-05-30", ["2025-05-30"]), ("2025-05-31", [])])
+def test_no_end_is_told_when_it_is_past(today: str, expected: list[str]) -> None:
+    tools = Tools(date.fromisoformat(today), lambda: "not used", "https://cds.example.org")
+    assert values(informed(assessed(authorization=NUMBER), tools=tools), "expiry-date") == expected
 
 
 def test_no_form_is_named_when_the_measure_is_already_asked_for() -> None:
@@ -514,7 +601,9 @@ def assessments(draw: st.DrawFn) -> Assessment:
     outcome = draw(st.sampled_from(tuple(Outcome)))
     standing = draw(st.sampled_from(tuple(Standing)))
     lapsed = standing in (Standing.LAPSED, Standing.NOT_FOUND, Standing.MEMBER_UNKNOWN)
-    criteria = draw(st.lists(st.sampled_from((LIMITED, UNMEASURED, UNSCORED, BEYOND)), max_size=3))
+    criteria = draw(
+        st.lists(st.sampled_from((LIMITED, UNMEASURED, UNSCORED, BEYOND, UNLISTED, NONE_LISTED)), max_size=3)
+    )
     results = draw(st.lists(st.sampled_from(tuple(Result)), min_size=3, max_size=3))
     based_on = draw(st.sampled_from(([], [{"reference": "ServiceRequest/x"}], "x", [7, {"reference": 5}])))
     return assessed(
@@ -527,6 +616,7 @@ def assessments(draw: st.DrawFn) -> Assessment:
         criteria=tuple(replace(each, result=result) for each, result in zip(criteria, results, strict=False)),
         would_change=tuple(draw(st.lists(st.sampled_from(("met if this", "met if that")), max_size=2))),
         authorization=draw(st.none() | st.builds(replace, st.just(NUMBER), period=PERIODS)),
+        unsure_authorization=draw(st.sampled_from((None, NUMBER))),
         policy_source=draw(st.sampled_from(({}, {"url": "https://plan.example/policy"}))),
     )
 
@@ -536,17 +626,21 @@ def assessments(draw: st.DrawFn) -> Assessment:
     st.dictionaries(st.sampled_from(("criteria-met", "criteria-not-met", "insufficient-information")), STANCES),
     st.sampled_from(VERSIONS),
     st.sampled_from(([], ["+1 555 010 0100", "pa@plan.example"])),
+    st.booleans(),
 )
 def test_every_invariant_holds_when_anything_is_said(
-    weighed: list[Assessment], stances: dict[str, Stance], version: str, contact: list[str]
+    weighed: list[Assessment], stances: dict[str, Stance], version: str, contact: list[str], apart: bool
 ) -> None:
-    mine = {SAMPLE: replace(informing().policies[SAMPLE], stances=stances)}
+    mine = {SAMPLE: replace(informing().policies[SAMPLE], stances=stances, unlisted_apart=apart)}
     made = informing(version, policies=mine, contact=contact_points(contact))
     for action in system_actions(weighed, made):
-        *kept, extension = action["resource"]["extension"]
-        assert kept == [OTHER]
-        assert broken(extension, version) == []
-        assert "text" in values(extension, "reason")[0]
+        kept, *extensions = action["resource"]["extension"]
+        assert kept == OTHER
+        assert len(extensions) <= 1 + apart
+        for extension in extensions:
+            assert broken(extension, version) == []
+            assert "text" in values(extension, "reason")[0]
+            assert all(end >= TODAY.isoformat() for end in values(extension, "expiry-date"))
 
 
 @given(assessments(), st.sampled_from(VERSIONS))

@@ -170,3 +170,15 @@ def test_what_a_payer_says_is_read_when_a_policy_has_it() -> None:
     assert sample.stances_cite is not None
     assert sample.stances_cite.verified
     assert loaded["hip-pain-extended-therapy"].stances == {}
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_codes_off_the_list_are_told_apart_when_a_policy_says_so(tmp_path: Path, apart: bool) -> None:
+    text = (packaged_policies() / "sample-prior-authorization-97110" / "policy.yaml").read_text(encoding="utf-8")
+    said = "coverage:\n  codes-not-listed: indeterminate\n" if apart else "coverage:\n"
+    path = tmp_path / "sample-prior-authorization-97110"
+    path.mkdir()
+    (path / "policy.yaml").write_text(text.replace("\ncoverage:\n", f"\n{said}"), encoding="utf-8")
+    (loaded,) = load_policies([tmp_path], terms())
+    assert loaded.unlisted_apart is apart
+    assert set(loaded.stances) == {"criteria-met", "criteria-not-met", "insufficient-information"}
