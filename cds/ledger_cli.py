@@ -27,12 +27,12 @@ from cds.replay import Difference, Replay, recorded_call, replay
 from cds.reporting.figures import Report
 from cds.reporting.of_ledger import choice_of, report_of
 from cds.reporting.render import csv_text, json_of, words
-from cds.reporting.tables import TEXT, Table
+from cds.reporting.table import TEXT, Table
 from cds.terminology import packaged
 
 Json = dict[str, Any]
 SECTIONS = (
-    "policies", "criteria", "overrides", "unknown", "gaps", "clients", "prefetch", "evidence", "days",
+    "policies", "criteria", "overrides", "unknown", "gaps", "clients", "refusals", "prefetch", "evidence", "days",
 )  # fmt: skip
 Day = click.DateTime(formats=["%Y-%m-%d"])
 _database = click.option(
@@ -231,11 +231,12 @@ def report_command(
 def _show(report: Report, found: Sequence[Table]) -> None:
     # Figures are not cut where the terminal is narrow.
     console = Console(highlight=False, width=max(Console().width, _WIDTH))
-    if not report.calls:
+    if not report.calls and not report.refusals:
         console.print("The ledger holds no call of this period.")
         return
     expired = f", {report.expired} of them past their retention" if report.expired else ""
-    console.print(f"{report.calls} calls{expired}, {report.begins[:10]} to {report.ends[:10]}", soft_wrap=True)
+    period = f", {report.begins[:10]} to {report.ends[:10]}" if report.calls else ""
+    console.print(f"{report.calls} calls{expired}{period}", soft_wrap=True)
     for table in found:
         if table.rows:
             console.print()

@@ -12,7 +12,7 @@ from cds.errors import CdsError, InputError
 from cds.ledger.basis import restored
 from cds.ledger.content import content_of
 from cds.ledger.evidence import KeptSource
-from cds.ledger.ledger import CALL, Entry, Ledger
+from cds.ledger.ledger import CALL, REFUSAL, Entry, Ledger
 from cds.model import Assessment
 from cds.recording import asked_of, evidence_of, zone_of
 from cds.rules.part import part_of
@@ -63,6 +63,9 @@ def recorded_call(ledger: Ledger, name: str) -> Entry:
     if entry.body is None:
         remedy = "What it said is gone, as the ledger's retention has it"
         raise InputError(f"The entry of {entry.recorded[:10]} is past its retention", where="ID", remedy=remedy)
+    if entry.kind == REFUSAL:
+        told = f"This is a call that was refused ({entry.body['status']}, {entry.body['code'] or 'no code'})"
+        raise InputError(told, where="ID", remedy="Nothing was assessed, so there is nothing to assess again")
     if entry.kind != CALL:
         raise InputError(
             f"This is a {entry.kind}, not a call", where="ID", remedy="Give the id of the call it is about"

@@ -20,7 +20,7 @@ from cds.ledger.ledger import Ledger
 from cds.rules.load import load_policies, packaged_policies
 from cds.rules.policy import Policy
 from cds.terminology import Terminology, packaged
-from hooks import errors, metrics
+from hooks import errors, metrics, refusals
 from hooks.auth import Authenticator, only_known_callers
 from hooks.body import Drain
 from hooks.callers.warmth import Warmth
@@ -93,6 +93,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         max_age=600,
     )
     metrics.register(app, discovery.HOOKS)
+    refusals.register(app, ledger, discovery.HOOKS, discovery.HOOKS.values())
     app.before_request(only_known_callers)
     app.register_blueprint(discovery.blueprint)
     app.register_blueprint(services.blueprint)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, g, jsonify
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from cds.errors import (
@@ -70,6 +70,7 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(CdsError)
     def _cds_error(error: CdsError) -> tuple[Response, int]:
+        g.error = error
         status, code = next((status, code) for kind, status, code in STATUS if isinstance(error, kind))
         log.info("answered %d: %s %s", status, error.code, error.what if status >= 500 else type(error).__name__)
         return jsonify(operation_outcome(code, str(error), error.where, error.code)), status

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 CALL = "call"
 FEEDBACK = "feedback"
+REFUSAL = "refusal"
 _TIDY_EVERY = timedelta(hours=24)
 _TRY_AGAIN = timedelta(minutes=10)
 _PAGE = 200

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from cds.ledger.ledger import CALL, FEEDBACK, Entry
+from cds.ledger.ledger import CALL, FEEDBACK, REFUSAL, Entry
 from cds.reporting.figures import (
     CardFigures,
     ClientFigures,
@@ -87,6 +87,8 @@ def count(
             counting.call(entry)
         elif entry.kind == FEEDBACK and entry.body is not None:
             counting.feedback(entry.body)
+        elif entry.kind == REFUSAL and entry.body is not None and choice.holds(entry.recorded):
+            counting.refusal(entry.body)
     return counting.done()
 
 
@@ -158,6 +160,11 @@ class _Counting:
                 kept = {name: item.get(name) for name in ("criteria", "outcome")}
                 coding = item.get("overrideReason", {}).get("reason") or {}
                 self.last_said[item["card"]] = kept | {"coding": coding}
+
+    def refusal(self, body: Json) -> None:
+        self.report.refusals[(body["client"], str(body["status"]), body["code"] or "")] += 1
+        if more := body.get("more"):
+            self.report.refusals[(body["client"], "", "")] += more
 
     def done(self) -> Report:
         for item in self.last_said.values():

@@ -112,7 +112,8 @@ class Report:
     """What happened in a period. `begins` and `ends` are the first and last moment on record in it, UTC, or empty.
 
     `days` has every day between them, those without a call too. `expired` are calls past their retention, of which
-    nothing but their number is known. `cards` counts each card once.
+    nothing but their number is known. `cards` counts each card once. `refusals` are no calls; they are counted
+    by client, status and code, the last two empty where they are known by their number only.
     """
 
     begins: str = ""
@@ -124,6 +125,7 @@ class Report:
     policies: dict[str, PolicyFigures] = field(default_factory=dict)
     clients: dict[str, ClientFigures] = field(default_factory=dict)
     days: dict[str, DayFigures] = field(default_factory=dict)
+    refusals: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     reasons: dict[Reason, str] = field(default_factory=dict)
 
     @property

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from cds.errors import InputError
-from cds.ledger.ledger import CALL, FEEDBACK, Ledger
+from cds.ledger.ledger import CALL, FEEDBACK, REFUSAL, Ledger
 from cds.overrides import OverrideReason
 from cds.reporting.count import Choice, count
 from cds.reporting.figures import Report
-from cds.reporting.tables import Table, tables
+from cds.reporting.table import Table
+from cds.reporting.tables import tables
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def report_of(ledger: Ledger, choice: Choice, offered: Sequence[OverrideReason],
     """
     false_alarms = {(each.code.system, each.code.code) for each in offered if each.is_false_alarm}
     reasons = {(each.code.system, each.code.code): each.code.display for each in offered}
-    entries = ledger.entries(CALL, FEEDBACK, since=choice.since)
+    entries = ledger.entries(CALL, FEEDBACK, REFUSAL, since=choice.since)
     today = known if choice.policy is None else set(known) & {choice.policy}
     report = count(entries, choice, false_alarms=false_alarms, reasons=reasons, known=sorted(today))
     if choice.policy is not None and choice.policy not in report.policies:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cds.reporting.figures import Report
-from cds.reporting.tables import SHARE, TIME, Cell, Table
+from cds.reporting.table import SHARE, TIME, Cell, Table
 
 # What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

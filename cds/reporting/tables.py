@@ -4,40 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from cds.model import EvidenceState, Outcome, Result
 from cds.reporting.figures import CriterionFigures, Reason, Report
 from cds.reporting.latencies import Latencies
+from cds.reporting.table import SHARE, TEXT, TIME, Cell, Column, Table
 
 T = TypeVar("T")
-Cell = str | int | float | None
-TEXT, NUMBER, SHARE, TIME = "text", "number", "share", "time"
 HABITS = ("sent", "empty", "null", "error", "absent")
 MOST_REASONS = 5
 _SHORTER = {"insufficient-information": "not-enough-information", "not-applicable": "does-not-apply"}
 MOST_GAPS = 10
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its key for programs, its heading for people, what its cells are (a share is from 0 to 1)."""
-
-    key: str
-    heading: str
-    kind: str = NUMBER
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of a report; `about` says what it shows. A cell that cannot be known is None."""
-
-    id: str
-    title: str
-    about: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
 
 
 def tables(report: Report, false_alarms: Collection[Reason] = ()) -> tuple[Table, ...]:
@@ -49,6 +27,7 @@ def tables(report: Report, false_alarms: Collection[Reason] = ()) -> tuple[Table
         _unknown(report),
         _gaps(report),
         _clients(report),
+        _refusals(report),
         _prefetch(report),
         _evidence(report),
         _days(report),
@@ -198,6 +177,22 @@ def _clients(report: Report) -> Table:
             Column("calls", "Calls"),
             Column("median", "Median ms", TIME),
             Column("percentile95", "95th percentile ms", TIME),
+        ),
+        tuple(rows),
+    )
+
+
+def _refusals(report: Report) -> Table:
+    rows = [(client, status, code, times) for (client, status, code), times in _most(report.refusals)]
+    return Table(
+        "refusals",
+        "Refused calls",
+        "By client, status and code of the error. Of a flood most are only counted.",
+        (
+            Column("client", "Client", TEXT),
+            Column("status", "Status", TEXT),
+            Column("code", "Code", TEXT),
+            Column("times", "Calls"),
         ),
         tuple(rows),
     )

@@ -52,7 +52,8 @@ def call(service_id: str) -> Response:
             remedy="GET /cds-services lists the services",
         )
     began = datetime.now(UTC)
-    hook_request = parse_request(read_body(request), HOOKS[service_id])
+    g.body = read_body(request)
+    hook_request = parse_request(g.body, HOOKS[service_id])
     if hook_request.hook != HOOKS[service_id]:
         _tell_once(service_id, hook_request.hook)
     payload = answer(hook_request, deployment, _today(deployment), service_id, began)

@@ -11,7 +11,8 @@ import pytest
 from cds.reporting.count import Choice, count
 from cds.reporting.figures import Report
 from cds.reporting.render import csv_text, json_of, words
-from cds.reporting.tables import SHARE, TEXT, TIME, Cell, Table, tables
+from cds.reporting.table import SHARE, TEXT, TIME, Cell, Table
+from cds.reporting.tables import tables
 from tests.cds.reporting.entries import WRONG, Json, accepted, assessed, call, card, overridden, row, said
 
 
