@@ -69,7 +69,20 @@ class _Envelope(msgspec.Struct):
     extension: msgspec.Raw = msgspec.Raw()
 
 
+class _WellFormed(msgspec.Struct):
+    """A request whose prefetch is what it should be: then the body is gone through once for it, not twice."""
+
+    hook: msgspec.Raw = msgspec.Raw()
+    hookInstance: msgspec.Raw = msgspec.Raw()
+    fhirServer: msgspec.Raw = msgspec.Raw()
+    fhirAuthorization: msgspec.Raw = msgspec.Raw()
+    context: msgspec.Raw = msgspec.Raw()
+    prefetch: dict[str, msgspec.Raw] | None = None
+    extension: msgspec.Raw = msgspec.Raw()
+
+
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
+_WELL_FORMED = msgspec.json.Decoder(_WellFormed)
 _RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _PLAIN = msgspec.json.Decoder()
 _MEMBERS = ("hook", "hookInstance", "fhirServer", "fhirAuthorization", "context", "extension")
@@ -119,10 +132,10 @@ def _take_apart(body: bytes) -> tuple[Json, dict[str, msgspec.Raw] | None]:
     if not body:
         raise MalformedRequest("The body is empty", where="body", remedy="POST a CDS Hooks request as JSON")
     try:
-        envelope = _ENVELOPE.decode(body)
+        envelope = _envelope_of(body)
         members = {name: getattr(envelope, name) for name in _MEMBERS}
         parsed = {name: _PLAIN.decode(raw) for name, raw in members.items() if memoryview(raw).nbytes}
-        prefetch = _prefetch_members(envelope.prefetch)
+        prefetch = envelope.prefetch if isinstance(envelope, _WellFormed) else _prefetch_members(envelope.prefetch)
     except msgspec.ValidationError as problem:
         raise MalformedRequest(
             f"The JSON is no CDS Hooks request: {problem}",
@@ -142,6 +155,13 @@ def _take_apart(body: bytes) -> tuple[Json, dict[str, msgspec.Raw] | None]:
             remedy="FHIR resources need less than a hundred levels",
         ) from None
     return parsed, prefetch
+
+
+def _envelope_of(body: bytes) -> _WellFormed | _Envelope:
+    try:
+        return _WELL_FORMED.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # what is wrong is told member by member
+        return _ENVELOPE.decode(body)
 
 
 def _prefetch_members(raw: msgspec.Raw) -> dict[str, msgspec.Raw] | None:

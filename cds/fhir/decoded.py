@@ -42,6 +42,8 @@ SHAPES: Mapping[str, type[Shape]] = {
     "QuestionnaireResponse": shapes.QuestionnaireResponse,
     "Task": shapes.Task,
 }
+# Types of which the shape itself has the type's name: it is a part of what is kept.
+_TYPED = frozenset(kind for kind, shape in SHAPES.items() if hasattr(shape, "resourceType"))
 # Beside what is no JSON: letters that are no UTF-8, and lists nested without end.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -55,7 +57,7 @@ def _decoder(kind: str) -> msgspec.json.Decoder[Any] | None:
     """Reads the shape of a resource type together with the resource's version and type; None where nothing reads it."""
     if (shape := SHAPES.get(kind)) is None:
         return None
-    typed = [] if hasattr(shape, "resourceType") else [("resourceType", str, "")]
+    typed = () if kind in _TYPED else (("resourceType", str, ""),)
     versioned = msgspec.defstruct(
         f"Kept{shape.__name__}", [("meta", _Meta | None, None), *typed], bases=(shape,),
         kw_only=True, omit_defaults=True, gc=False,
@@ -77,9 +79,7 @@ def resource_like(kind: str, payload: memoryview, url: str) -> Resource | None:
         return None
     if read.resourceType != kind or not read.id:
         return None
-    resource = Resource(kind, read.id, payload, url)
-    _keep(resource, read)
-    return resource
+    return _keep(Resource(kind, read.id, payload, url), read)
 
 
 def whole(resource: Resource) -> Any:  # noqa: ANN401 - an instance of the type's shape
@@ -98,7 +98,8 @@ def read_resource(resource: Resource, shape: type[T]) -> tuple[T | None, tuple[s
     return (read, ()) if isinstance(read, shape) else read_shape(resource.payload, shape)
 
 
-def _keep(resource: Resource, read: Any) -> None:  # noqa: ANN401 - an instance of the type's shape
-    if not hasattr(SHAPES[resource.type], "resourceType"):
+def _keep(resource: Resource, read: Any) -> Resource:  # noqa: ANN401 - an instance of the type's shape
+    if resource.type not in _TYPED:
         read.resourceType = ""  # the Resource says it; what the ledger keeps does not repeat it
     object.__setattr__(resource, "decoded", read)
+    return resource

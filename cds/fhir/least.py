@@ -41,13 +41,20 @@ _ENCODER = msgspec.json.Encoder()
 
 def least(resource: Resource, terms: Terminology) -> bytes:
     """The JSON that is kept of a resource; of a type that nothing reads, its type alone."""
+    kept = least_fields(resource, terms)
+    return kept if isinstance(kept, bytes) else _ENCODER.encode(kept)
+
+
+def least_fields(resource: Resource, terms: Terminology) -> Shape | bytes:
+    """What is kept of a resource: as it was decoded where that is all, to be encoded with the others; else its JSON."""
     shape = SHAPES.get(resource.type)
     if shape is None:
         return b"{}"
-    if (read := whole(resource)) is None:
+    read: Shape | None = resource.decoded or whole(resource)
+    if read is None:
         return _least_of_odd(resource.payload, shape, terms)
     if not _is_worded(shape, read):
-        return _ENCODER.encode(read)
+        return read
     return _ENCODER.encode(_hushed(shape, msgspec.to_builtins(read), terms))
 
 

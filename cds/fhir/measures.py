@@ -81,10 +81,11 @@ class _Observations:
         statements: list[Statement] = []
         for source, observation in self.all.items():
             # Most of a chart is neither a measure nor has components: it is a statement and nothing else.
-            whole = observation.component or self._may_measure(self.reading.concept(observation.code))
+            concept = self.reading.concept(observation.code)
+            whole = observation.component or self._may_measure(concept)
             found = list(self._measures_of(source, observation)) if whole else []
             measures += found
-            if not found and (statement := self._statement_of(source, observation)):
+            if not found and (statement := self._statement_of(source, observation, concept)):
                 statements.append(statement)
             if observation.component:
                 statements += self._safety_items(source, observation)
@@ -193,12 +194,12 @@ class _Observations:
         days = self.reading.when(source, moment, observation.effectivePeriod, Fact.MEASURES)
         return days or self.reading.days(source, observation.issued, Fact.MEASURES) or NO_DATE
 
-    def _statement_of(self, source: str, observation: shapes.Observation) -> Statement | None:
+    def _statement_of(self, source: str, observation: shapes.Observation, concept: Concept) -> Statement | None:
         value = self._value_of(observation)
-        concept = self.reading.concept(observation.code)
-        if value.plain is None and observation.dataAbsentReason is not None:
+        plain = value.plain
+        if plain is None and observation.dataAbsentReason is not None:
             return None
-        return Statement(concept, value.plain, self._day_of(source, observation), source, value.concept)
+        return Statement(concept, plain, self._day_of(source, observation), source, value.concept)
 
     def _value_of(self, item: shapes.Observation | shapes.ObservationComponent) -> _Value:
         if item.dataAbsentReason is not None:

@@ -7,13 +7,14 @@ with no EHR. What is kept of a resource is the least that can be read again (`cd
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 import zstandard
 
-from cds.fhir.least import NOT_JSON, TOO_DEEP, least
+from cds.fhir.least import NOT_JSON, TOO_DEEP, least_fields
 from cds.fhir.queries import read_of
 from cds.model import Evidence, EvidenceState, Query, Resource
 from cds.terminology import Terminology
@@ -109,9 +110,17 @@ def keep(answers: Sequence[tuple[str, Evidence]], terms: Terminology) -> tuple[l
     return list(kept.values()), packed
 
 
+# A compressor is for one thread at a time, and making one costs more than packing a small content.
+_OF_THREAD = threading.local()
+
+
 def pack(content: bytes) -> bytes:
     """Content as it lies in the database."""
-    return zstandard.compress(content, 1)
+    try:
+        compressor: zstandard.ZstdCompressor = _OF_THREAD.compressor
+    except AttributeError:
+        compressor = _OF_THREAD.compressor = zstandard.ZstdCompressor(level=1)
+    return compressor.compress(content)
 
 
 def unpack(body: bytes) -> bytes:
@@ -129,10 +138,12 @@ _UNREADABLE: Mapping[bytes, bytes] = {NOT_JSON: b'"not JSON"', TOO_DEEP: b'"too 
 _AS_THEY_WERE = {mark: payload for payload, mark in _UNREADABLE.items()}
 
 
-def _kept(resource: Resource, terms: Terminology) -> KeptResource:
+def _kept(resource: Resource, terms: Terminology) -> tuple[str, str, str, str, object]:
+    """A resource in the members of a `KeptResource`: as it was decoded, so that all are encoded in one go."""
     digest = hashlib.sha256(resource.payload).hexdigest()
-    kept = least(resource, terms)
-    return KeptResource(resource.type, resource.id, resource.url, digest, msgspec.Raw(_UNREADABLE.get(kept, kept)))
+    kept = least_fields(resource, terms)
+    fields = msgspec.Raw(_UNREADABLE.get(kept, kept)) if isinstance(kept, bytes) else kept
+    return resource.type, resource.id, resource.url, digest, fields
 
 
 def _payload(kept: KeptResource) -> memoryview:

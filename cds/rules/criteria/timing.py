@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from cds.model import Days, Fact, add_months
+from cds.model import Concept, Days, Fact, add_months
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, plural, span_days
 from cds.rules.episode import surgeries_of
 from cds.rules.finding import Finding, met, not_applicable, not_met, unknown
+from cds.terminology import once
 
 
 @kind("episode-shorter-than", Fact.VISITS)
@@ -62,11 +63,15 @@ def _evaluations(case: Case, sets: list[str]) -> list[tuple[date, str]]:
     found = [
         (done.day.exact, done.source)
         for done in case.record.procedures
-        if any(case.terms.in_set(done.concept, name) for name in sets) and done.day.exact
+        if _in_any(case, done.concept, sets) and done.day.exact
     ]
     codes = {code for name in sets for _, code in case.terms.valueset(name).codes}
     found += [(visit.day, visit.sources[0]) for visit in case.spell.visits if visit.codes & codes]
     return sorted({(when, source) for when, source in found if when <= case.as_of})
+
+
+def _in_any(case: Case, concept: Concept, sets: list[str]) -> bool:
+    return once(concept, ("in", *sets), lambda: any(case.terms.in_set(concept, name) for name in sets))
 
 
 @kind("surgery-within", Fact.PROCEDURES)
