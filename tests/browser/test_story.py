@@ -170,3 +170,18 @@ def test_letter_alone_is_on_paper_when_it_is_printed(chrome: Chrome, place: Plac
         assert "[to be completed by the clinician:" in chrome.find_element(By.CLASS_NAME, "letter").text
     finally:
         chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_ink_is_that_of_paper_when_a_dark_page_is_printed(place: Place) -> None:
+    inks: list[list[str]] = []
+    for media, scheme in (("screen", "light"), ("screen", "dark"), ("print", "dark")):
+        with chromium() as driver:
+            features = [{"name": "prefers-color-scheme", "value": scheme}]
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+            opened(driver, place)
+            marks = driver.find_elements(By.CSS_SELECTOR, ".not-met .mark, #visits .keys .sign")
+            inks.append([mark.value_of_css_property("color") for mark in marks])
+    light, dark, paper = inks
+    assert dark[0] != light[0]
+    assert paper[0] == light[0]
+    assert paper[-1] == light[-1]
