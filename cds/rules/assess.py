@@ -140,7 +140,7 @@ def _test(case: Case, test: Test) -> Finding:
         case OfCriterion(name):
             finding = find(case, case.policy.criterion(name))
             # The other criterion tells its own story in its own row; here its result is enough.
-            return replace(finding, says=f"{name.replace('-', ' ')} {explain.RESULT_WORDS[finding.result]}")
+            return replace(finding, says=f"{name.replace('-', ' ')}: {explain.RESULT_WORDS[finding.result]}")
 
 
 def _unstated(case: Case, params: Mapping[str, Any]) -> Finding | None:

@@ -15,7 +15,10 @@ _NEGATED = {Result.MET: Result.NOT_MET, Result.NOT_MET: Result.MET}
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one test. `missing` would settle it; `would_change` would turn it. Plain sentences."""
+    """The result of one test. `missing` would settle it; `would_change` would turn it. Plain sentences.
+
+    `listed` is what `says` lists after its colon, so that several such lists are told as one.
+    """
 
     result: Result
     says: str
@@ -23,6 +26,7 @@ class Finding:
     missing: tuple[str, ...] = ()
     would_change: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    listed: tuple[str, ...] = ()
 
 
 def met(says: str, evidence: Iterable[str] = (), facts: Facts = NO_FACTS) -> Finding:
@@ -69,12 +73,21 @@ def _join(findings: Sequence[Finding], first: Result, last: Result) -> Finding:
     telling = [finding for finding in live if finding.result is result]
     return Finding(
         result=result,
-        says="; ".join(dict.fromkeys(finding.says for finding in telling)),
+        says="; ".join(_told(telling)),
         evidence=_gather(finding.evidence for finding in telling),
         missing=_gather(finding.missing for finding in telling),
         would_change=_changes(live, result, one_is_enough=first is Result.MET),
         facts={key: value for finding in live for key, value in finding.facts.items()},
     )
+
+
+def _told(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """What each says, once; lists of one kind (`none active on file: …`) as one list, at the place of the first."""
+    told: dict[str, list[str]] = {}
+    for finding in findings:
+        head = finding.says.partition(": ")[0] if finding.listed else finding.says
+        told.setdefault(head, []).extend(finding.listed)
+    return tuple(f"{head}: {'; '.join(dict.fromkeys(items))}" if items else head for head, items in told.items())
 
 
 def _changes(live: Sequence[Finding], result: Result, *, one_is_enough: bool) -> tuple[str, ...]:

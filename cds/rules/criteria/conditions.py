@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 
 from cds.model import Condition, Days, Fact, add_months
@@ -22,7 +23,7 @@ def no_active_condition(case: Case, params: Params) -> Finding:
     """
     sets = [case.terms.valueset(name) for name in params["sets"]]
     present, possible = _found(case, sets, params)
-    names = "; ".join(valueset.title[:1].lower() + valueset.title[1:] for valueset in sets)
+    names = tuple(valueset.title[:1].lower() + valueset.title[1:] for valueset in sets)
     for valueset in sets:
         for reason in case.order.reasons:
             if valueset.matches(reason) and not params.get("new-only"):
@@ -37,7 +38,7 @@ def no_active_condition(case: Case, params: Params) -> Finding:
         return unknown(says, [f"the clinical status of {labels}"], [source for _, source in possible])
     if doubts := case.doubts(Fact.CONDITIONS):
         return unknown(f"conditions could not be read in full: {because(doubts)}", ["the patient's problem list"])
-    return met(f"none active on file: {names}")
+    return replace(met(f"none active on file: {'; '.join(names)}"), listed=names)
 
 
 Labelled = list[tuple[str, str]]

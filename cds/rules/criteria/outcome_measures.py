@@ -38,7 +38,7 @@ def _window(case: Case, params: Params) -> tuple[date, date, str]:
     return (
         earliest_current(case.spell, case.as_of, case.number(params["days"]) or 0, visits),
         case.as_of,
-        "currently",
+        "lately",
     )
 
 

@@ -21,12 +21,12 @@ def episode_shorter_than(case: Case, params: Params) -> Finding:
     if limit is None:
         return unknown("the policy states no number of days for this date", ["the policy's figure"])
     lasted = (case.as_of - start).days if start else 0
-    says = f"day {lasted} of the episode, which began {start}" if start else "no visit in this episode yet"
+    says = f"day {lasted} of the episode, which began on {start}" if start else "no visit in this episode yet"
     if lasted >= limit:
-        return not_met(f"{says}; the mark is day {limit}", [s for v in case.spell.visits[:1] for s in v.sources])
+        return not_met(f"{says}; day {limit} is reached", [s for v in case.spell.visits[:1] for s in v.sources])
     if doubts:
         return unknown(f"when the episode began is not sure: {because(doubts)}", ["the date of the first visit"])
-    return met(f"{says}; the mark is day {limit}", [s for v in case.spell.visits[:1] for s in v.sources])
+    return met(f"{says}; day {limit} is not reached yet", [s for v in case.spell.visits[:1] for s in v.sources])
 
 
 @kind("re-evaluated", Fact.VISITS, Fact.PROCEDURES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from cds.model import Fact, Span, VisitCount
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
@@ -113,9 +115,10 @@ def visits_below_share(case: Case, params: Params) -> Finding:
     total = count.total
     least = total.low if total else count.completed.low
     facts = {**_numbers(count, total, limit), "share": share}
-    says = f"{total if total else f'at least {least}'} of {plural(limit, 'visit')} ({share} % are {mark:g})"
+    number = str(total) if total else f"at least {least}"
+    says = f"{number} of {plural(limit, 'visit')} ({share} % is reached with {ceil(mark)})"
     if least >= mark:
-        change = [f"met if fewer than {mark:g} visits are completed and requested"]
+        change = [f"met if fewer than {ceil(mark)} visits are completed and requested"]
         return not_met(says, _sources(case), change, facts=facts)
     if total is not None and total.high is not None and total.high < mark:
         return met(says, _sources(case), facts=facts)

@@ -89,6 +89,11 @@ def test_what_would_settle_and_turn_it_is_told_when_an_all_of_is_not_met() -> No
     assert "change n" in found.would_change
 
 
+def test_lists_of_one_kind_are_told_as_one_when_parts_are_joined() -> None:
+    lists = [Finding(M, f"none on file: {'; '.join(items)}", listed=items) for items in (("a", "b"), ("c",))]
+    assert all_of([lists[0], met("m: c"), lists[1]]).says == "none on file: a; b; c; m: c"
+
+
 def test_it_does_not_apply_when_there_are_no_parts() -> None:
     assert all_of([]).result is X
     assert any_of([]).result is X

@@ -30,6 +30,17 @@ def test_an_episode_is_short_when_fewer_days_have_passed_since_its_first_visit(s
     assert result("episode-shorter-than", encounter(start), **SIX_WEEKS) == outcome  # 27 January is day 42
 
 
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        ("2025-01-27", "Day 42 of the episode, which began on 2025-01-27; day 42 is reached"),
+        ("2025-01-28", "Day 41 of the episode, which began on 2025-01-28; day 42 is not reached yet"),
+    ],
+)
+def test_the_day_that_decides_is_told_when_an_episode_is_weighed(start: str, says: str) -> None:
+    assert found("episode-shorter-than", encounter(start), **SIX_WEEKS).says == says
+
+
 def test_an_episode_is_short_when_no_visit_has_been_yet() -> None:
     assert result("episode-shorter-than", **SIX_WEEKS) == "met"
     assert result("episode-shorter-than", failing=REFUSED, **SIX_WEEKS) == "unknown"

@@ -96,6 +96,12 @@ def test_four_fifths_are_reached_when_eight_of_ten_are_completed_or_requested(as
     assert result("visits-below-share", order=asking(asked), **SHARE) == outcome
 
 
+def test_whole_visits_are_told_when_a_share_of_the_limit_is_none() -> None:
+    weighed = found("visits-below-share", order=asking(12), params=SHARE["params"], figures={"limit": 14, "share": 80})
+    assert weighed.says == "12 of 14 visits (80 % is reached with 12)"
+    assert weighed.would_change == ("met if fewer than 12 visits are completed and requested",)
+
+
 @pytest.mark.parametrize(("asked", "outcome"), [(7, "unknown"), (8, "not-met")])
 def test_staying_below_is_unknown_when_prior_visits_cannot_be_read(asked: int, outcome: str) -> None:
     assert result("visits-below-share", order=asking(asked), failing=REFUSED, **SHARE) == outcome
