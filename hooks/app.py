@@ -15,6 +15,7 @@ from cds.ehr.client import pooled_session
 from cds.ehr.reach import Reach
 from cds.ehr.server import FhirServers
 from cds.ledger.basis import Basis, basis_of
+from cds.ledger.breaker import Breaker
 from cds.ledger.database import engine_of
 from cds.ledger.ledger import Ledger
 from cds.rules.load import load_policies, packaged_policies
@@ -59,7 +60,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     folders = [packaged_policies(), *settings.policy_path]
     policies = load_policies(folders, terms)
     engine = engine_of(settings.ledger_url)
-    ledger = Ledger(engine, retention_days=settings.retention_days)
+    breaker = Breaker()
+    ledger = Ledger(engine, retention_days=settings.retention_days, breaker=breaker)
     ledger.start()
     connections = min(64, settings.threads * SEARCHES_AT_ONCE)
     reach = Reach.of(settings.private_fhir_servers, loopback=not settings.is_production)
@@ -71,7 +73,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         session=session,
         pool=ThreadPoolExecutor(max_workers=connections, thread_name_prefix="fhir"),
         servers=_servers(settings, session),
-        callers=_callers(settings, session, SeenInDatabase(engine)),
+        callers=_callers(settings, session, SeenInDatabase(engine, breaker)),
         ledger=ledger,
         basis=basis_of(folders, files("fhir_profiles")),
         smart=smart_of(settings, session, engine, ledger),

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, delete, insert
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from cds.errors import TechnicalError
+from cds.ledger.breaker import Breaker, NotAsked
 from cds.ledger.database import writing
 from cds.ledger.tables import seen_tokens
 
@@ -58,9 +59,13 @@ class SeenHere:
 class SeenInDatabase:
     """Remembers for all workers that share a database."""
 
-    def __init__(self, engine: Engine) -> None:
-        """`engine` leads to a database whose tables are up to date (`cds.ledger.database.migrate`)."""
+    def __init__(self, engine: Engine, breaker: Breaker | None = None) -> None:
+        """`engine` leads to a database whose tables are up to date (`cds.ledger.database.migrate`).
+
+        `breaker` is shared with others that use the same database.
+        """
         self._engine = engine
+        self._breaker = breaker or Breaker()
         self._clean = 0.0
 
     def first_time(self, issuer: str, jti: str, until: int) -> bool:
@@ -69,12 +74,12 @@ class SeenInDatabase:
         row = {"client": issuer, "token": _digest(jti), "until": until}
         same = (seen_tokens.c.client == issuer) & (seen_tokens.c.token == row["token"])
         try:
-            with writing(self._engine) as connection:
+            with self._breaker.guarding(), writing(self._engine) as connection:
                 connection.execute(delete(seen_tokens).where(same, seen_tokens.c.until < now))
                 connection.execute(insert(seen_tokens).values(**row))
         except IntegrityError:
             return False
-        except SQLAlchemyError as problem:
+        except (SQLAlchemyError, NotAsked) as problem:
             log.warning("the used tokens cannot be looked up: %s", type(problem).__name__)
             raise TechnicalError(
                 "The service cannot tell whether this token was used before", remedy="Try again in a moment"

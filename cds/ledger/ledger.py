@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import LedgerUnavailable
+from cds.ledger.breaker import Breaker
 from cds.ledger.chain import Break, append, breaks
 from cds.ledger.content import AS_IT_LIES, content_breaks, unchanged
 from cds.ledger.database import WAIT_SECONDS, cause_of, migrate, reading, wipe, writing
@@ -52,12 +53,21 @@ class Ledger:
     """One database of what was said. Safe to share between threads; several processes may write to one database."""
 
     def __init__(
-        self, engine: Engine, *, retention_days: int | None = None, clock: Callable[[], datetime] | None = None
+        self,
+        engine: Engine,
+        *,
+        retention_days: int | None = None,
+        clock: Callable[[], datetime] | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
-        """`retention_days`: how long bodies and evidence are kept; None keeps them for good."""
+        """`retention_days`: how long bodies and evidence are kept; None keeps them for good.
+
+        `breaker` is shared with others that use the same database.
+        """
         self._engine = engine
         self._retention = timedelta(days=retention_days) if retention_days else None
         self._clock = clock or (lambda: datetime.now(UTC))
+        self._breaker = breaker or Breaker()
         self._is_migrated = False
         self._tidy_at: datetime | None = None
         self._lasting: frozenset[str] = frozenset()
@@ -230,7 +240,8 @@ class Ledger:
     def _telling(self, done: str) -> Iterator[None]:
         """Errors of the database as ours."""
         try:
-            yield
+            with self._breaker.guarding():
+                yield
         except (SQLAlchemyError, TimeoutError) as problem:
             # What is there may be another database by the time it is back.
             self._lasting = frozenset()

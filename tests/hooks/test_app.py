@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
 import requests
 from flask.testing import FlaskClient
+from sqlalchemy import Connection, Engine
 
 from cds.errors import PolicyError
+from cds.ledger.breaker import FAILURES
+from cds.ledger.database import writing
 from hooks.app import create_app
 from hooks.settings import Settings
 from tests.hooks.calls import ORIGIN, URL, Json, answered, post, refused, request
@@ -229,3 +234,25 @@ def refusal(client: FlaskClient) -> Json:
     refused(response, 400)
     body: Json = response.get_json()
     return body
+
+
+def test_calls_do_not_wait_and_other_paths_answer_when_the_database_is_frozen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ledger.sqlite3"
+    client = create_app(Settings(database_url=f"sqlite:///{file}")).test_client()
+    asked: list[Engine] = []
+
+    def counted(engine: Engine) -> AbstractContextManager[Connection]:
+        asked.append(engine)
+        return writing(engine)
+
+    monkeypatch.setattr("cds.ledger.ledger.writing", counted)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for _ in range(FAILURES + 4):
+            refused(post(client, request()), 503, "CDS-401")
+        assert client.get("/health/ready").status_code == 503
+        assert len(asked) == FAILURES  # the others did not wait for it
+        assert client.get("/cds-services").status_code == 200
+        assert client.get("/health/live").status_code == 200

@@ -99,7 +99,7 @@ def test_calls_are_refused_and_then_answered_when_the_database_is_away(
                     (issue,) = refusal.json()["issue"]
                     assert issue["details"]["coding"][0]["code"] == "CDS-401"
                     assert "cards" not in refusal.json()
-            assert ready(base) == 200
+            wait_until(lambda: ready(base) == 200, "the database is back, and nobody asks it")
             with Callers(base, 2) as callers:
                 callers.wait_for(5)
             assert callers.refusals == []

@@ -20,6 +20,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from cds.errors import LedgerUnavailable, SettingsError
+from cds.ledger.breaker import Breaker
 from cds.ledger.database import engine_of, migrate, writing
 from cds.ledger.ledger import CALL, FEEDBACK, Ledger
 from cds.ledger.tables import metadata
@@ -117,7 +118,7 @@ def refused(ledger: Ledger) -> float:
 def test_calls_are_refused_in_time_and_then_go_on_when_the_database_is_away(
     database: Database, open_ledger: Opener
 ) -> None:
-    ledger = open_ledger(database.url)
+    ledger = open_ledger(database.url, breaker=Breaker(pause=0.0))  # without a pause, so that it is seen how it goes on
     ledger.add(CALL, {"n": 0})
     for number, way in enumerate(database.ways, 1):
         took: list[float] = []
