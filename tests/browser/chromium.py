@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from selenium import webdriver
@@ -33,13 +33,18 @@ def missing_chromium() -> str | None:
 
 @contextlib.contextmanager
 def chromium(
-    width: int = 1280, height: int = 900, *, dark: bool = False, downloads: Path | None = None
+    width: int = 1280,
+    height: int = 900,
+    *,
+    dark: bool = False,
+    downloads: Path | None = None,
+    flags: Sequence[str] = (),
 ) -> Iterator[webdriver.Chrome]:
     """Run headless Chromium with a profile of its own; a PDF goes to `downloads`, if that is given."""
     with tempfile.TemporaryDirectory(prefix="therapy-cds-chromium-") as profile:
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium") or "chromium"
-        for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+        for flag in (*FLAGS, *flags, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
             options.add_argument(flag)
         if downloads:
             kept = {"download.default_directory": str(downloads), "plugins.always_open_pdf_externally": True}
