@@ -130,7 +130,7 @@ def _parts(tally: Tally) -> str:
 def _passed(tally: Tally, kind: str) -> str:
     """When the limit is passed: before any visit that is still to come, or by which of them."""
     if tally.attended >= tally.limit:
-        return f"{kind} was reached before"
+        return f"{kind} was already reached"
     first = tally.beyond[0]
     if first is None:
         return f"beyond {kind}"

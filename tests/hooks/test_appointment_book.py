@@ -38,12 +38,12 @@ OUTSIDE = "Right hip: 1 of 2 visits being booked lies outside the authorization 
         (
             "f000",
             F000,
-            "Left hip: 20 of 14 visits (18 attended, 2 being booked); the limit was reached before",
+            "Left hip: 20 of 14 visits (18 attended, 2 being booked); the limit was already reached",
         ),
         (
             "f000",
             F000[:1],
-            "Left hip: 19 of 14 visits (18 attended, 1 being booked); the limit was reached before",
+            "Left hip: 19 of 14 visits (18 attended, 1 being booked); the limit was already reached",
         ),
         (
             "f001",
@@ -115,7 +115,7 @@ def test_two_sessions_are_one_visit_when_they_are_on_one_day(client: FlaskClient
 def test_a_proposal_counts_when_it_names_no_day(client: FlaskClient, changes: Json) -> None:
     with on("2025-03-09"):
         ((_, summary),) = summaries(client, booking("f000", F000[:1], **changes))
-    assert summary == "Left hip: 19 of 14 visits (18 attended, 1 being booked); the limit was reached before"
+    assert summary == "Left hip: 19 of 14 visits (18 attended, 1 being booked); the limit was already reached"
 
 
 def test_the_policy_bounds_the_authorization_when_it_says_no_last_day(client: FlaskClient) -> None:

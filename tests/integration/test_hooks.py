@@ -61,7 +61,7 @@ def context_of(hook: str, patient: str) -> Json:
             "appointment-book",
             (
                 "warning",
-                "Left hip: 20 of 14 visits (18 attended, 2 being booked); the limit was reached before",
+                "Left hip: 20 of 14 visits (18 attended, 2 being booked); the limit was already reached",
             ),
         ),
         ("encounter-start", ("warning", "Left hip: this is visit 19; the limit is 14")),

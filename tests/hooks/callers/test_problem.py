@@ -52,7 +52,7 @@ ONE_PROBLEM = [
 def test_the_one_problem_on_record_is_taken_when_nothing_says_what_for(client: FlaskClient, more: list[Json]) -> None:
     with on("2025-03-09"):
         (card,) = cards(client, unsaid(*more))
-    assert card["summary"] == "Left hip: 20 of 14 visits (18 attended, 2 being booked); the limit was reached before"
+    assert card["summary"] == "Left hip: 20 of 14 visits (18 attended, 2 being booked); the limit was already reached"
     taken = "No order and no reason is named: this is taken for therapy of the left hip, the only one on record."
     assert taken in card["detail"]
 
