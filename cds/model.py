@@ -255,6 +255,7 @@ class Order:
 
     `requested` is None when the number of visits cannot be known; `requested_why` then says why.
     `proposed` are the days it names; `resource` is the order as it was sent, for actions that send it back.
+    `insurance` are the coverages that it names, where it names any.
     """
 
     reference: str
@@ -277,6 +278,7 @@ class Order:
     supporting: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     requester: str = ""
+    insurance: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -9,14 +9,24 @@ Pure rooms do the reading and the weighing; what touches the world comes in as `
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from cds.errors import MissingData
-from cds.fhir.coverage import CANCELLED, NOT_KNOWN, choose_coverage, read_coverages, standing_of, unresolved_payers
+from cds.fhir.coverage import (
+    CANCELLED,
+    NOT_KNOWN,
+    choose_coverage,
+    named_among,
+    read_coverages,
+    standing_of,
+    unresolved_payers,
+    why_not_named,
+)
 from cds.fhir.measures import read_measures
 from cds.fhir.orders import first_proposed, with_reasons
 from cds.fhir.queries import INDISPENSABLE, queries_for
@@ -46,6 +56,9 @@ from cds.terminology import Terminology
 
 log = logging.getLogger(__name__)
 BASICS = (Need(Fact.PATIENT), Need(Fact.COVERAGE))
+# What may be read by an order's word: anything else in its place could turn a read into a search.
+_COVERAGE = re.compile(r"Coverage/[A-Za-z0-9.-]{1,64}")
+_REQUESTER = re.compile(r"Practitioner(Role)?/[A-Za-z0-9.-]{1,64}")
 TECHNICAL = (EvidenceState.REFUSED, EvidenceState.LATE, EvidenceState.FAILED)
 
 
@@ -102,7 +115,7 @@ def assess_orders(asked: Asked, ports: Ports) -> tuple[Assessment, ...]:
     needs = (*needs_of(policy for choice in choices for policy in choice.selection.all), *first)
     known = {each.query.key for each in basics}
     queries = {key: query for key, query in queries_for(needs, ports.terms).items() if key not in known}
-    evidence = (*basics, *_gather(ports, queries), *_requesters(asked, ports, needs))
+    evidence = (*basics, *payers.organizations, *_gather(ports, queries), *_requesters(asked, ports, needs))
     record = _record(asked, ports, evidence)
     extra = supplementary_gaps(evidence)
     told = _statements(asked, ports, evidence, record)
@@ -127,7 +140,7 @@ def _requesters(asked: Asked, ports: Ports, needs: Sequence[Need]) -> tuple[Evid
     """Who orders, where a policy asks for it."""
     if all(need.fact is not Fact.REQUESTER for need in needs):
         return ()
-    return ports.source.read([order.requester for order in asked.orders if order.requester.startswith("Practitioner")])
+    return ports.source.read([order.requester for order in asked.orders if _REQUESTER.fullmatch(order.requester)])
 
 
 def _statements(asked: Asked, ports: Ports, evidence: Sequence[Evidence], record: Record) -> tuple[Statement, ...]:
@@ -186,18 +199,31 @@ def _gather(ports: Ports, queries: Mapping[str, Query]) -> tuple[Evidence, ...]:
 
 @dataclass(frozen=True)
 class _Payers:
-    """The patient's coverages, or why there is none; `broken`: another system failed to say."""
+    """The patient's coverages, or why there is none; `broken`: another system failed to say.
+
+    `aliases` are the `Coverage/1` of entries that orders know by their URL, `organizations` the payers that were read.
+    `unread` are coverages that an order names, and that another system failed to give.
+    """
 
     coverages: tuple[tuple[Coverage, int | None], ...]
     cancelled: tuple[tuple[Coverage, int | None], ...]
     why_none: str
     broken: bool
+    aliases: Mapping[str, str]
+    organizations: tuple[Evidence, ...]
+    unread: frozenset[str]
+
+    def named(self, order: Order) -> tuple[str, ...]:
+        """The coverages that an order names, as they are known here."""
+        return tuple(dict.fromkeys(self.aliases.get(reference, reference) for reference in order.insurance))
 
 
 def _payers(asked: Asked, ports: Ports, basics: Sequence[Evidence]) -> _Payers:
     """Coverages, with the payers that they name by reference only."""
     reading, by_type = start_reading(ports.terms, asked.patient, basics, ports.zone)
     found = by_type.get("Coverage", [])
+    missing = _missing(asked, ports, {resource.reference for resource in found}, reading.aliases)
+    found = [*found, *(one for each in missing for one in each.resources if one.reference == each.query.key)]
     held = {resource.reference for resource in by_type.get("Organization", [])}
     wanted = [reference for reference in unresolved_payers(reading, found) if reference not in held]
     more = ports.source.read(wanted) if wanted else ()
@@ -209,20 +235,35 @@ def _payers(asked: Asked, ports: Ports, basics: Sequence[Evidence]) -> _Payers:
     broken = any(each.state in (*TECHNICAL, EvidenceState.CUT) for each in failed)
     coverages = read_coverages(reading, found, organizations)
     cancelled = read_coverages(reading.silent(), found, organizations, CANCELLED)
-    return _Payers(coverages, cancelled, why, broken)
+    unread = frozenset(each.query.key for each in missing if each.state in TECHNICAL and not each.absent)
+    known = tuple(each for each in more if each.whole)
+    return _Payers(coverages, cancelled, why, broken, reading.aliases, known, unread)
+
+
+def _missing(asked: Asked, ports: Ports, held: Collection[str], aliases: Mapping[str, str]) -> tuple[Evidence, ...]:
+    """The coverages that orders name, and that are not among the patient's active ones: what came of reading them."""
+    named = [aliases.get(reference, reference) for order in asked.orders for reference in order.insurance]
+    wanted = [ref for ref in dict.fromkeys(named) if _COVERAGE.fullmatch(ref) and ref not in held]
+    return ports.source.read(wanted) if wanted else ()
 
 
 def _choose(asked: Asked, ports: Ports, order: Order, payers: _Payers, known: Record) -> _Choice:
     """The policy in force for one order; forced by name where somebody asked for one."""
     order = with_reasons(order, known.conditions)
     as_of = evaluation_date(asked, order)
-    coverage, why = choose_coverage(payers.coverages, as_of)
+    named = payers.named(order)
+    held, cancelled = named_among(payers.coverages, named), named_among(payers.cancelled, named)
+    coverage, why = choose_coverage(held, as_of)
     if asked.policy is not None:
         return _Choice(order, as_of, coverage, choose_named(ports.policies, asked.policy, as_of))
     if coverage is None:
-        reason = why if payers.coverages else payers.why_none
-        standing, lapsed = standing_of(payers.coverages, payers.cancelled, as_of)
-        return _Choice(order, as_of, None, Selection(None, reason), payers.broken, standing, lapsed)
+        standing, lapsed = standing_of(held, cancelled, as_of)
+        unread = not payers.unread.isdisjoint(named)
+        is_told = named and (payers.coverages or lapsed) and not payers.broken
+        told = why_not_named(named, standing, as_of, unread=unread) if is_told else ""
+        reason = told or (why if held else payers.why_none)
+        broken = payers.broken or unread
+        return _Choice(order, as_of, None, Selection(None, reason), broken, standing, lapsed)
     phased = any(policy.applies_to.phases for policy in ports.policies)
     phase = phase_of(order, known, as_of, ports.terms) if phased else None
     selection = select_policy(ports.policies, order, coverage, as_of, ports.terms, phase)

@@ -109,12 +109,16 @@ class CardMaker:
         return self._with_app(dressed, assessment)
 
     def _with_app(self, cards: list[Json], assessment: Assessment) -> list[Json]:
-        """The cards of one order, the first without a link of its own with one to the app.
+        """The cards of one order, one of them with a link to the app.
 
-        A card holds links of one type only (CRD 2.2.1, Launch SMART Application, External Reference). The app learns
-        by `appContext` which assessment to open; it says nothing of the patient.
+        A card holds links of one type only (CRD 2.2.1, External Reference), and one that opens an app offers nothing
+        else (Launch SMART Application, resp-72): the link is on the first card without offers. Where there is none,
+        a payer leaves it out, and a provider, whom CRD does not bind, has it on the first card. The app learns by
+        `appContext` which assessment to open; it says nothing of the patient.
         """
-        card = next((each for each in cards if "links" not in each), None)
+        free = [each for each in cards if "links" not in each]
+        plain = [each for each in free if "suggestions" not in each]
+        card = next(iter(plain if plain or self._payer else free), None)
         if self._app and assessment.id and card is not None:
             link = {"label": "Details", "url": self._app, "type": "smart", "appContext": assessment.id}
             card["links"] = [link]

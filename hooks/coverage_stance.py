@@ -62,6 +62,8 @@ def _problem(assessment: Assessment, payers: frozenset[str]) -> str:
     coverage = assessment.coverage or assessment.lapsed
     if coverage is None:
         several = assessment.standing is Standing.SEVERAL
+        if assessment.order.insurance and not several:
+            return "The coverage that the order names was not found"
         return "Several coverages are active and none is primary" if several else "No coverage of the patient was found"
     # A payer that is named by a reference which the failing server did not give may well be this one.
     if not coverage.payers:

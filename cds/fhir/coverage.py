@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -77,6 +77,23 @@ def choose_coverage(coverages: Sequence[tuple[Coverage, int | None]], day: date)
         named = " and ".join(sorted(c.payer_name or c.reference for c in chosen))
         return None, f"several coverages are active and none is marked as primary ({named})"
     return chosen[0], ""
+
+
+def named_among(
+    coverages: Sequence[tuple[Coverage, int | None]], named: Collection[str]
+) -> tuple[tuple[Coverage, int | None], ...]:
+    """Those coverages that an order names by reference; all of them where it names none."""
+    return tuple(each for each in coverages if not named or each[0].reference in named)
+
+
+def why_not_named(named: Collection[str], standing: Standing, day: date, *, unread: bool) -> str:
+    """Why a coverage that an order names is not the one; empty where several that it names could be."""
+    if standing is Standing.SEVERAL:
+        return ""
+    which = f"the coverage that the order names ({', '.join(named)})"
+    if standing is Standing.LAPSED:
+        return f"{which} is not in force on {day.isoformat()}"
+    return f"{which} {'could not be read' if unread else 'is not on file'}"
 
 
 def standing_of(

@@ -69,6 +69,7 @@ class _ServiceRequest(shapes.Subject):
     performerType: CodeableConcept | None = None
     requester: Reference | None = None
     basedOn: tuple[Reference, ...] = ()
+    insurance: tuple[Reference, ...] = ()
     supportingInfo: tuple[Reference, ...] = ()
 
 
@@ -155,6 +156,7 @@ def read_order(
 
 
 def with_reasons(order: Order, conditions: Iterable[Condition]) -> Order:
+        insurance=_insurance(reading, request),
     """The order with the diagnoses that it names by reference, once the record has been read."""
     named = [condition for condition in conditions if condition.source in order.supporting]
     reasons = tuple(dict.fromkeys((*order.reasons, *(condition.concept for condition in named))))
@@ -267,6 +269,12 @@ def _named(reading: Reading, request: _ServiceRequest, kind: str) -> Iterable[st
 
 
 def first_proposed(order: Order) -> date | None:
+def _insurance(reading: Reading, request: _ServiceRequest) -> tuple[str, ...]:
+    """The coverages that an order names, in their order. Authorizations, which FHIR allows there too, are none."""
+    named = map(reading.ref, request.insurance)
+    return tuple(dict.fromkeys(ref for ref in named if ref.startswith(("Coverage/", "urn:"))))
+
+
     """The first day on which the order proposes service, where it is known to the day."""
     starts = [*order.proposed]
     period = order.period

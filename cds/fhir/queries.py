@@ -81,9 +81,9 @@ def measure_codes(terms: Terminology) -> str:
 
 
 def read_of(reference: str) -> Query:
-    """The read of one resource (`Organization/1`): who pays, or who orders."""
+    """The read of one resource (`Organization/1`): who pays, by which coverage, or who orders."""
     kind = reference.split("/")[0]
-    fact = Fact.COVERAGE if kind == "Organization" else Fact.REQUESTER
+    fact = Fact.COVERAGE if kind in ("Coverage", "Organization") else Fact.REQUESTER
     return Query(reference, kind, reference, frozenset((fact,)), essential=kind == "Organization")
 
 

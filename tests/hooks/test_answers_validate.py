@@ -69,7 +69,7 @@ def coverage(name: str = "f000", **changes: Any) -> Json:
 
 
 def covered_by(*coverages: Json) -> Json:
-    return with_prefetch(request(), coverage=searchset(*coverages))
+    return with_prefetch(request(draft("f000", insurance=None)), coverage=searchset(*coverages))
 
 
 # ------------------------------------------------------------------------------------------------------ schemas

@@ -14,7 +14,7 @@ from hooks.coverage_information import URL
 from hooks.settings import Settings
 from tests.cds.build import CPT, concept
 from tests.cds.fhir.test_authorizations import item
-from tests.hooks.calls import Json, answered, assessment, draft, request, resources
+from tests.hooks.calls import EXAMPLES, Json, answered, assessment, draft, post, refused, request, resources
 from tests.hooks.hook_calls import on
 from tests.hooks.invariants import broken, values
 
@@ -153,3 +153,118 @@ def test_a_code_off_the_list_is_not_said_to_be_covered_when_the_rest_is(either: 
     assert values(said, "covered") == ["covered"]
     assert [coding["code"] for coding in values(said, "billingCode")] == ["97110"]
     assert "20561" in texts(said)
+
+
+# --------------------------------------------------------------------------------------------------- the app
+
+
+def _linked(role: str) -> FlaskClient:
+    """A client of an app that every EHR may open."""
+    name = "Example Health Plan" if role == "payer" else ""
+    return create_app(Settings(role=role, payer_name=name, smart_links=True)).test_client()
+
+
+def test_a_link_to_the_app_stands_on_no_card_with_offers_when_a_payer_answers() -> None:
+    client, linked = _linked("payer"), 0
+    for name in EXAMPLES:
+        found = answered(client, request(name=name, fhirServer="http://127.0.0.1:9/fhir"))["cards"]
+        opening = [card for card in found if any(link["type"] == "smart" for link in card.get("links", ()))]
+        offering = [card for card in found if "suggestions" in card or ("links" in card and card not in opening)]
+        assert all("suggestions" not in card for card in opening)
+        assert len(opening) == (len(found) > len(offering))
+        linked += len(opening)
+    assert linked
+
+
+@pytest.mark.parametrize(("role", "links"), [("payer", 0), ("provider", 1)])
+def test_a_link_to_the_app_stands_beside_offers_when_a_provider_has_no_other_card(role: str, links: int) -> None:
+    sent = request(name="f001", fhirServer="http://127.0.0.1:9/fhir", extension={CONFIGURATION_KEY: {"max-cards": 1}})
+    with on("2025-09-05"):
+        (card,) = answered(_linked(role), sent)["cards"]
+    assert "suggestions" in card
+    assert [link["type"] for link in card.get("links", ())] == ["smart"] * links
+
+
+# -------------------------------------------------------------------------------------------- chosen coverages
+
+PAYER = {"identifier": {"system": "https://therapy-cds.example/payers", "value": "sample-health-plan"}}
+OTHER = {"identifier": {"system": "https://therapy-cds.example/payers", "value": "another-plan"}}
+
+
+def with_second(**changes: Any) -> list[Json]:
+    """The record of f003 with a second active coverage, of another payer if it is not said otherwise."""
+    held = resources("f003")
+    mine = next(resource for resource in held if resource["resourceType"] == "Coverage")
+    second = mine | {"id": "second", "payor": [OTHER]} | changes
+    return [*held, {name: value for name, value in second.items() if value is not None}]
+
+
+def naming(*references: str) -> Json:
+    """The order of f003 with the coverages that it names, if any."""
+    return draft("f003", authoredOn=F003, insurance=[{"reference": each} for each in references] or None)
+
+
+@pytest.mark.parametrize("base", ["", "https://ehr.example.org/fhir/"])
+@pytest.mark.parametrize(
+    "second", [{}, {"payor": [PAYER], "order": 2}, {"payor": [PAYER]}, {"payor": [PAYER], "class": None}]
+)
+@pytest.mark.parametrize("named", ["f003-coverage", "second"])
+def test_the_coverage_is_the_one_that_the_order_names_when_several_are_active(
+    client: FlaskClient, base: str, second: Json, named: str
+) -> None:
+    with on(F003):
+        answer = answered(client, asking(naming(f"{base}Coverage/{named}"), name="f003", record=with_second(**second)))
+    assert values(said_of(answer), "coverage") == [{"reference": f"Coverage/{named}"}]
+
+
+def test_the_coverage_is_known_when_the_order_names_its_entry(either: FlaskClient) -> None:
+    url = "urn:uuid:3c1f0a52-6f3c-4c0e-9b66-0d9a8e5b1c77"
+    sent = asking(naming(url), name="f003", record=with_second())
+    for entry in sent["prefetch"]["coverage"]["entry"]:
+        entry["fullUrl"] = url if entry["resource"]["id"] == "f003-coverage" else "urn:uuid:another"
+    with on(F003):
+        assert values(said_of(answered(either, sent)), "coverage") == [{"reference": "Coverage/f003-coverage"}]
+
+
+def test_a_payer_answers_when_the_order_names_its_coverage_among_several(payer: FlaskClient) -> None:
+    with on(F003):
+        refused(post(payer, asking(naming(), name="f003", record=with_second())), 400, "CDS-108")
+        answered(payer, asking(naming("Coverage/f003-coverage"), name="f003", record=with_second()))
+        issue = refused(
+            post(payer, asking(naming("Coverage/unknown"), name="f003", record=with_second())), 400, "CDS-108"
+        )
+    assert "The coverage that the order names was not found" in issue["details"]["text"]
+
+
+@pytest.mark.parametrize("changes", [{"status": "cancelled"}, {"period": {"start": "2020-01-01", "end": "2020-12-31"}}])
+def test_it_is_said_when_the_coverage_that_the_order_names_is_not_in_force(either: FlaskClient, changes: Json) -> None:
+    record = with_second(payor=[PAYER], **changes)
+    with on(F003):
+        answer = answered(either, asking(naming("Coverage/second"), name="f003", record=record))
+    said = said_of(answer)
+    assert (values(said, "covered"), values(said, "coverage")) == (["not-covered"], [{"reference": "Coverage/second"}])
+    assert (
+        "the coverage that the order names (Coverage/second) is not in force on 2025-06-05"
+        in assessment(answer)["says"]
+    )
+
+
+def test_each_order_has_the_coverage_that_it_names_when_they_differ(client: FlaskClient) -> None:
+    orders = (naming("Coverage/f003-coverage"), naming("Coverage/second") | {"id": "other"})
+    with on(F003):
+        answer = answered(client, asking(*orders, name="f003", record=with_second()))
+    named = [values(action["resource"]["extension"][-1], "coverage")[0] for action in answer["systemActions"]]
+    assert named == [{"reference": "Coverage/f003-coverage"}, {"reference": "Coverage/second"}]
+
+
+def test_the_first_in_order_is_meant_when_the_order_names_no_coverage(client: FlaskClient) -> None:
+    record = with_second(payor=[PAYER], order=1)
+    with on(F003):
+        answer = answered(client, asking(naming(), name="f003", record=record))
+    assert values(said_of(answer), "coverage") == [{"reference": "Coverage/second"}]
+
+
+def test_an_authorization_among_insurance_is_no_coverage_when_the_order_names_one(client: FlaskClient) -> None:
+    with on(F003):
+        answer = answered(client, asking(naming("ClaimResponse/f003-authorization"), name="f003"))
+    assert values(said_of(answer), "coverage") == [{"reference": "Coverage/f003-coverage"}]
