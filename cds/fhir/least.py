@@ -20,7 +20,7 @@ from cds.fhir.coverage import is_person
 from cds.fhir.decoded import SHAPES as SHAPES
 from cds.fhir.decoded import whole
 from cds.fhir.elements import CodeableConcept, Coding, PayorReference, Shape, fit, to_concept
-from cds.fhir.orders import BILLING_OPTIONS
+from cds.fhir.orders import BILLING_OPTIONS, OPTION_SHAPE, ORDER_SHAPE
 from cds.fhir.responses import item_concept
 from cds.model import Concept, Resource
 from cds.terminology import Terminology
@@ -32,7 +32,6 @@ _WORDED = (shapes.QuestionnaireResponse, shapes.DocumentReference)
 _CODINGS = frozenset(("coding", "valueCoding"))
 # Longer than the stretch before a phrase in which a denial is looked for: no phrase denies the next.
 _APART = " " * 40
-_NAMING = frozenset(("text", "contained", "note", "patientInstruction", "extension", "modifierExtension"))
 # As unreadable as the resource was, and for the same reason.
 NOT_JSON = b"{"
 TOO_DEEP = b"[" * 200_000
@@ -59,31 +58,46 @@ def least_fields(resource: Resource, terms: Terminology) -> Shape | bytes:
 
 
 def least_of_order(order: Mapping[str, Any]) -> Json:
-    """An order as it was sent, without what names somebody, or may: narrative, notes, contained resources, displays.
+    """The members of an order that are read (`cds.fhir.orders`), and its type and version.
 
-    Of extensions only Da Vinci's billing options stay, which are read.
+    Texts of codes stay as they were written. Of extensions only Da Vinci's billing options on codes stay, of references
+    no identifier and no display; where the subject has but an identifier, that there was one.
     """
-    kept = {name: _nameless(name, value) for name, value in order.items() if name not in _NAMING}
+    kept: Json = {"resourceType": order["resourceType"]} if "resourceType" in order else {}
+    version = meta.get("versionId") if isinstance(meta := order.get("meta"), Mapping) else None
+    if isinstance(version, str):
+        kept["meta"] = {"versionId": version}
+    kept |= {name: _nameless(name, value) for name, value in _pruned(dict(order), ORDER_SHAPE).items()}
+    for name in ("code", "orderDetail"):
+        if name in kept:
+            kept[name] = _with_billing_options(kept[name], order[name])
     subject = order.get("subject")
     if isinstance(subject, Mapping):
         # A number in the place of a reference is the patient's own; that there was one is enough.
-        kept["subject"] = {name: subject[name] for name in ("reference",) if name in subject} or {"identifier": {}}
+        number: Json = {"identifier": {}} if subject.get("identifier") else {}
+        kept["subject"] = {"reference": subject["reference"]} if "reference" in subject else number
     return kept
 
 
 def _nameless(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """A member without the displays of references: only what has a code, or stands where one does, keeps its own."""
+    """A member without what names the one that a reference refers to, beside the reference itself."""
     if isinstance(value, list):
         return [_nameless(name, item) for item in value]
     if not isinstance(value, Mapping):
         return value
-    kept = {}
-    for inner, content in value.items():
-        if inner == "display" and name not in _CODINGS and "code" not in value:
-            continue
-        if inner in ("extension", "modifierExtension") and not (content := _billing_options(content)):
-            continue
-        kept[inner] = _nameless(inner, content)
+    return {
+        inner: _nameless(inner, content)
+        for inner, content in value.items()
+        if inner != "identifier" and (inner != "display" or name in _CODINGS or "code" in value)
+    }
+
+
+def _with_billing_options(kept: Any, sent: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A code as it is kept, or each of several, with the billing options that were sent with it."""
+    if isinstance(kept, list) and isinstance(sent, list):
+        return [_with_billing_options(*pair) for pair in zip(kept, sent, strict=True)]
+    if isinstance(kept, dict) and isinstance(sent, Mapping) and (options := _billing_options(sent.get("extension"))):
+        return kept | {"extension": [_pruned(each, OPTION_SHAPE) for each in options]}
     return kept
 
 

@@ -79,6 +79,11 @@ class _Extension(Shape):
     valueCoding: Coding | None = None
 
 
+# What is read of an order and of its billing options, and so what the ledger keeps of them (`cds.fhir.least`).
+ORDER_SHAPE: type[shapes.Subject] = _ServiceRequest
+OPTION_SHAPE: type[Shape] = _Extension
+
+
 def read_orders(
     resources: Iterable[tuple[str, Mapping[str, Any]]],
     terms: Terminology,
@@ -151,12 +156,12 @@ def read_order(
         goals=tuple(sorted(_named(reading, request, "Goal"))),
         supporting=tuple(sorted(reading.refs((*request.supportingInfo, *request.reasonReference)))),
         requester=reading.ref(request.requester),
+        insurance=_insurance(reading, request),
         notes=(*problems, *(note.reason for note in reading.notes)),
     )
 
 
 def with_reasons(order: Order, conditions: Iterable[Condition]) -> Order:
-        insurance=_insurance(reading, request),
     """The order with the diagnoses that it names by reference, once the record has been read."""
     named = [condition for condition in conditions if condition.source in order.supporting]
     reasons = tuple(dict.fromkeys((*order.reasons, *(condition.concept for condition in named))))
@@ -264,17 +269,17 @@ def _proposed(reading: Reading, source: str, request: _ServiceRequest) -> tuple[
     return tuple(sorted({day.exact for day in days if day and day.exact}))
 
 
-def _named(reading: Reading, request: _ServiceRequest, kind: str) -> Iterable[str]:
-    return [ref for ref in reading.refs((*request.basedOn, *request.supportingInfo)) if ref.startswith(f"{kind}/")]
-
-
-def first_proposed(order: Order) -> date | None:
 def _insurance(reading: Reading, request: _ServiceRequest) -> tuple[str, ...]:
     """The coverages that an order names, in their order. Authorizations, which FHIR allows there too, are none."""
     named = map(reading.ref, request.insurance)
     return tuple(dict.fromkeys(ref for ref in named if ref.startswith(("Coverage/", "urn:"))))
 
 
+def _named(reading: Reading, request: _ServiceRequest, kind: str) -> Iterable[str]:
+    return [ref for ref in reading.refs((*request.basedOn, *request.supportingInfo)) if ref.startswith(f"{kind}/")]
+
+
+def first_proposed(order: Order) -> date | None:
     """The first day on which the order proposes service, where it is known to the day."""
     starts = [*order.proposed]
     period = order.period

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cds.errors import MalformedRequest
 from cds.fhir import shapes
 from cds.fhir.coverage import read_coverages
 from cds.fhir.elements import Shape, read_shape
@@ -268,6 +269,29 @@ ORDER: Json = {
     "patientInstruction": MARK,
     "contained": [{"resourceType": "Patient", "name": [{"family": MARK}]}],
     "extension": [{"url": "https://example.org/name", "valueHumanName": {"family": MARK}}],
+    "meta": {"versionId": "3", "source": MARK, "tag": [{"display": MARK}]},
+    "identifier": [{"system": "https://example.org/orders", "value": MARK}],
+    "requisition": {"value": MARK},
+    "locationCode": [{"text": MARK}],
+    "asNeededCodeableConcept": {"text": MARK},
+    "supportingInfo": [{"reference": "Condition/1", "display": MARK, "identifier": {"value": MARK}}],
+    "orderDetail": [
+        {"text": "twice a week", "coding": [{"code": "97140", "userSelected": True}]},
+        {
+            "text": "at home",
+            "extension": [
+                {
+                    "url": BILLING_OPTIONS,
+                    "id": MARK,
+                    "valueCodeableConcept": {
+                        "coding": [{"system": "http://www.ama-assn.org/go/cpt", "code": "97530", "version": MARK}],
+                    },
+                },
+            ],
+        },
+    ],
+    "occurrenceTiming": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "wk"}, "code": {"text": "BIW"}},
+    "somethingNew": {"text": MARK},
 }
 
 
@@ -279,3 +303,29 @@ def test_an_order_reads_the_same_and_names_nobody_when_it_is_kept() -> None:
     assert again_problems == problems
     assert again.lines
     assert replace(again, resource={}) == replace(order, resource={})
+    assert {line.code.code for line in again.lines} == {"97110", "97530"}
+    assert set(kept) == {
+        "resourceType", "id", "meta", "status", "intent", "code", "orderDetail", "subject", "requester",
+        "quantityQuantity", "occurrenceTiming", "supportingInfo",
+    }  # fmt: skip
+    assert kept["meta"] == {"versionId": "3"}
+    assert [detail["text"] for detail in kept["orderDetail"]] == ["twice a week", "at home"]
+
+
+@pytest.mark.parametrize("odd", [None, 4, "x", [], {}, [None], [4], ["x"], [[]], {"x": MARK}, [{"x": MARK}]])
+@pytest.mark.parametrize(
+    "name", sorted({*ORDER, "insurance", "reasonCode", "quantityRange", "occurrenceDateTime"} - {"id", "resourceType"})
+)
+def test_an_order_reads_the_same_when_one_of_its_members_is_odd(name: str, odd: object) -> None:
+    sent = ORDER | {name: odd}
+
+    def read(resource: Json) -> object:
+        try:
+            orders, problems = read_orders([("here", resource)], packaged(), "p")
+        except MalformedRequest as problem:
+            return str(problem)
+        return [replace(order, resource={}) for order in orders], problems
+
+    kept = least_of_order(sent)
+    assert read(kept) == read(sent)
+    assert MARK not in json.dumps(kept)
