@@ -296,4 +296,4 @@ def _assess_one(choice: _Choice, record: Record, ports: Ports, extra: Sequence[G
             policy.version, policy.kind, coverage=choice.coverage, technical=True,
         )  # fmt: skip
     technical = choice.technical or any(gap.state in TECHNICAL for gap in record.gaps)
-    return replace(done, gaps=(*done.gaps, *extra), technical=technical)
+    return replace(done, gaps=(*done.gaps, *extra), technical=technical) if extra or technical else done

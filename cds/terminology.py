@@ -50,7 +50,13 @@ class ValueSet:
         if (branches := self.prefixes.get(code.system)) is None:
             return False
         bare = code.code.replace(".", "").upper()
-        return any(_in_branch(bare, *branch) for branch in branches)
+        # Most codes are in no branch at all, which one look tells.
+        return bare.startswith(self._starts[code.system]) and any(_in_branch(bare, *branch) for branch in branches)
+
+    @cached_property
+    def _starts(self) -> Mapping[str, tuple[str, ...]]:
+        """The beginnings of all branches, by system."""
+        return {system: tuple(start for start, _ in branches) for system, branches in self.prefixes.items()}
 
     def has_words(self, concept: Concept) -> bool:
         """Whether one of the set's words stands in the concept's text or displays."""

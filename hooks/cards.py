@@ -228,7 +228,8 @@ def _each_safety_once(assessments: Sequence[Assessment]) -> list[Assessment]:
     seen: set[str] = set()
     once = []
     for assessment in assessments:
-        once.append(replace(assessment, safety=tuple(r for r in assessment.safety if r.id not in seen)))
+        new = tuple(result for result in assessment.safety if result.id not in seen)
+        once.append(assessment if len(new) == len(assessment.safety) else replace(assessment, safety=new))
         seen |= {result.id for result in assessment.safety}
     return once
 
