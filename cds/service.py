@@ -57,8 +57,8 @@ from cds.terminology import Terminology
 log = logging.getLogger(__name__)
 BASICS = (Need(Fact.PATIENT), Need(Fact.COVERAGE))
 # What may be read by an order's word: anything else in its place could turn a read into a search.
-_COVERAGE = re.compile(r"Coverage/[A-Za-z0-9.-]{1,64}")
-_REQUESTER = re.compile(r"Practitioner(Role)?/[A-Za-z0-9.-]{1,64}")
+_COVERAGE = re.compile(r"Coverage/(?!\.\.?$)[A-Za-z0-9.-]{1,64}")
+_REQUESTER = re.compile(r"Practitioner(Role)?/(?!\.\.?$)[A-Za-z0-9.-]{1,64}")
 TECHNICAL = (EvidenceState.REFUSED, EvidenceState.LATE, EvidenceState.FAILED)
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from cds.ledger.ledger import Ledger
+from cds.replay import recorded_call, replay_then
 from hooks.app import create_app
 from hooks.configuration import CONFIGURATION_KEY
 from hooks.coverage_information import URL
 from hooks.settings import Settings
 from tests.cds.build import CPT, concept
 from tests.cds.fhir.test_authorizations import item
-from tests.hooks.calls import EXAMPLES, Json, answered, assessment, draft, post, refused, request, resources
-from tests.hooks.hook_calls import on
+from tests.hooks.calls import EXAMPLES, Json, answered, assessment, draft, is_draft, post, refused, request, resources
+from tests.hooks.hook_calls import active, appointment, body, bundle, on
+from tests.hooks.hook_calls import told as hook_told
 from tests.hooks.invariants import broken, values
 
 F003 = "2025-06-05"
@@ -268,3 +273,45 @@ def test_an_authorization_among_insurance_is_no_coverage_when_the_order_names_on
     with on(F003):
         answer = answered(client, asking(naming("ClaimResponse/f003-authorization"), name="f003"))
     assert values(said_of(answer), "coverage") == [{"reference": "Coverage/f003-coverage"}]
+
+
+# ----------------------------------------------------------------------------------------- bookings, and replay
+
+
+@pytest.mark.parametrize(
+    ("changes", "cards"),
+    [
+        ({}, 1),
+        ({"item": [item("A1", "97110")]}, 1),
+        ({"item": [item("A3", "97110")]}, 0),
+        ({"item": [item("A1", "27130")]}, 0),
+        ({"insurer": {"identifier": {"value": "another-plan"}}}, 0),
+    ],
+)
+def test_a_booking_is_held_against_an_authorization_when_that_is_for_this_therapy(
+    client: FlaskClient, changes: Json, cards: int
+) -> None:
+    held = [*(each for each in with_response(**changes) if not is_draft(each)), active("f003")]
+    proposed = appointment("f003", 0, "2025-09-05", basedOn=[{"reference": "ServiceRequest/f003-order"}])
+    with on("2025-06-05"):
+        answer = hook_told(client, body("appointment-book", "f003", {"appointments": bundle(proposed)}, held))
+    assert len([card for card in answer["cards"] if "outside the authorization" in card["summary"]]) == cards
+
+
+@pytest.mark.parametrize(
+    "named", ["Coverage/f003-coverage", "https://ehr.example.org/fhir/Coverage/second", "urn:uuid:x1"]
+)
+def test_a_call_comes_out_the_same_when_its_order_names_its_coverage(
+    named: str, tmp_path: Path, open_ledger: Callable[..., Ledger]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    ledger = open_ledger(url)
+    sent = asking(naming(named), name="f003", record=with_second())
+    sent["prefetch"]["coverage"]["entry"][0]["fullUrl"] = "urn:uuid:x1"
+    with on(F003):
+        answer = answered(create_app(Settings(database_url=url)).test_client(), sent)
+    entry = recorded_call(ledger, answer["extension"]["example.therapy-cds.assessments"][0]["id"])
+    (kept,) = entry.body["assessments"] if entry.body else ()
+    expected = "Coverage/second" if named.endswith("second") else "Coverage/f003-coverage"
+    assert kept["is"]["coverage"]["reference"] == expected
+    assert replay_then(ledger, entry).differences == ()
