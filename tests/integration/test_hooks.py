@@ -37,7 +37,8 @@ def client(fhir_server: str) -> FlaskClient:
 
 def context_of(hook: str, patient: str) -> Json:
     suffix = patient.removeprefix("f000")
-    order: Json = draft("f000") | {"subject": {"reference": f"Patient/{patient}"}}
+    insurance = [{"reference": f"Coverage/f000-coverage{suffix}"}]
+    order: Json = draft("f000") | {"subject": {"reference": f"Patient/{patient}"}, "insurance": insurance}
     booked = [
         appointment(patient, n, day, basedOn=[{"reference": f"ServiceRequest/f000-order{suffix}"}])
         for n, day in enumerate(("2025-03-10", "2025-03-12"))
