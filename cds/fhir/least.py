@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import lru_cache
 from types import NoneType
 from typing import Any, get_args, get_origin
 
@@ -128,10 +129,17 @@ def _pruned(value: Any, kind: Any) -> Any:  # noqa: ANN401 - any JSON, any type 
         return value
     if shape is None:
         return {}
+    fields = _members_of(shape)
+    return {name: _inner(value[name], shape, name, fields[name]) for name in fields if name in value}
+
+
+@lru_cache(maxsize=128)
+def _members_of(shape: type[Shape]) -> Mapping[str, Any]:
+    """The members that are read of a shape, and their types. Looked up once: each order that is kept needs them."""
     fields: Json = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
     if shape in (Coding, CodeableConcept) or issubclass(shape, Coding):
         fields |= {name: CodeableConcept if name in ("concept", "coding") else str for name in _ALSO_READ}
-    return {name: _inner(value[name], shape, name, fields[name]) for name in fields if name in value}
+    return fields
 
 
 def _inner(value: Any, shape: type[Shape], name: str, kind: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -139,6 +147,7 @@ def _inner(value: Any, shape: type[Shape], name: str, kind: Any) -> Any:  # noqa
     return _pruned(value, shape if name == "reference" and isinstance(value, dict) else kind)
 
 
+@lru_cache(maxsize=256)
 def _shape_in(kind: Any) -> type[Shape] | None:  # noqa: ANN401 - any type of a field
     """The shape in `X`, `X | None` or `tuple[X, ...]`."""
     if get_origin(kind) is tuple:
