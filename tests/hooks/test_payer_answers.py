@@ -311,7 +311,8 @@ def test_a_call_comes_out_the_same_when_its_order_names_its_coverage(
     with on(F003):
         answer = answered(create_app(Settings(database_url=url)).test_client(), sent)
     entry = recorded_call(ledger, answer["extension"]["example.therapy-cds.assessments"][0]["id"])
-    (kept,) = entry.body["assessments"] if entry.body else ()
+    assert entry.body is not None
+    (kept,) = entry.body["assessments"]
     expected = "Coverage/second" if named.endswith("second") else "Coverage/f003-coverage"
     assert kept["is"]["coverage"]["reference"] == expected
     assert replay_then(ledger, entry).differences == ()
