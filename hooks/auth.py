@@ -37,7 +37,7 @@ OPERATOR = Client("operator")
 # Open to everybody: the one tells nothing but that the service is up, the other has sessions of its own.
 OPEN_BLUEPRINTS = frozenset(("health", "smart"))
 # For operators: open to this machine, in production too.
-LOCAL_ENDPOINTS = frozenset(("metrics", "insights.page", "insights.static"))
+LOCAL_ENDPOINTS = frozenset(("metrics",))
 _OPTIONS = {"require": ["iss", "aud", "exp", "iat", "jti"], "verify_sub": False}
 _REASONS: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.InvalidSignatureError, "bad-signature"),

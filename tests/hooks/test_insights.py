@@ -161,7 +161,7 @@ def test_nobody_sees_the_page_when_the_caller_is_not_known(client: FlaskClient) 
         assert client.get(address, environ_overrides={"REMOTE_ADDR": "203.0.113.9"}).status_code == 401
 
 
-def test_a_client_sees_its_own_figures_and_this_machine_all_when_it_is_production(tmp_path: Path) -> None:
+def test_a_client_sees_its_own_figures_and_this_machine_none_when_it_is_production(tmp_path: Path) -> None:
     other = "https://other.example.org"
     file = clients_file(tmp_path, entry(), entry(name="Other Clinic", iss=other))
     calling = create_app(production(file, database_url=f"sqlite:///{tmp_path / 'ledger.sqlite3'}")).test_client()
@@ -179,12 +179,18 @@ def test_a_client_sees_its_own_figures_and_this_machine_all_when_it_is_productio
     assert (number(sees(ISS), "Calls"), number(sees(other), "Calls")) == ("1", "2")
     assert "Other Clinic" not in sees(ISS)
     assert "depression-severity" not in sees(ISS)
-    everything = page_of(calling, {}, {})
-    assert number(everything, "Calls") == "3"
-    assert "Other Clinic" in everything
-    assert number(everything, "Accepted").startswith("3")
+    assert calling.get("/insights").status_code == 401
+
+
+def test_all_figures_are_seen_on_this_machine_when_a_second_service_has_the_same_ledger(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    calling = create_app(production(clients_file(tmp_path, entry()), database_url=url)).test_client()
+    sent = calling.post(SERVICE, json=request(), headers=bearer(token(claims())), environ_base=ELSEWHERE)
+    assert sent.status_code == 200
+    beside = create_app(Settings(database_url=url)).test_client()
+    assert number(page_of(beside, {}, {}), "Calls") == "1"
     for behind in ({"X-Forwarded-For": "203.0.113.9"}, {"Host": "cds.example.org"}):
-        assert calling.get("/insights", headers=behind).status_code == 401
+        assert beside.get("/insights", headers=behind).status_code == 401
 
 
 def page_of(client: FlaskClient, environment: Json, headers: dict[str, str]) -> str:
