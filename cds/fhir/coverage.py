@@ -118,7 +118,7 @@ def _of_another(reading: Reading, resource: Resource, shape: shapes.Coverage) ->
     whose = shape.beneficiary
     if whose is None or not whose.reference or reading.is_patient(whose.reference):
         return False
-    reading.note(resource.reference, "it belongs to another patient and was left out")
+    reading.note_others(resource)
     return True
 
 

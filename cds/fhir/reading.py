@@ -73,8 +73,14 @@ class Reading:
             return True
         if not whose.reference or self.is_patient(whose.reference):
             return True
-        self.note(resource.reference, "it belongs to another patient and was left out")
+        self.note_others(resource)
         return False
+
+    def note_others(self, resource: Resource) -> None:
+        """Tell once for each type that another patient's were left out, and not which: their ids are not this chart's."""
+        note = Note(resource.type, "what belongs to another patient was left out")
+        if note not in self.notes:
+            self.notes.append(note)
 
     def is_patient(self, reference: str) -> bool:
         """Whether a reference is to this patient: relative, absolute, or by the entry's own URL."""

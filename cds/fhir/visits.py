@@ -371,7 +371,7 @@ def _read_appointments(reading: Reading, resources: Iterable[Resource]) -> list[
     for resource, booked in reading.each(resources, shapes.Appointment, Fact.SCHEDULE):
         people = [p.actor.reference for p in booked.participant if p.actor and "Patient/" in p.actor.reference]
         if people and not any(map(reading.is_patient, people)):
-            reading.note(resource.reference, "it belongs to another patient and was left out")
+            reading.note_others(resource)
             continue
         what = reading.merged(*booked.serviceType, *booked.specialty, booked.appointmentType)
         missed = booked.status in _MISSED

@@ -60,9 +60,7 @@ def test_a_resource_is_dropped_and_noted_when_it_is_another_patients(resource: J
     record = record_of(patient(), resource)
     kept = (record.visits, record.conditions, record.goals, record.statements, record.tasks, record.appointments)
     assert not any(kept)
-    assert reasons(record) == [
-        f"{resource['resourceType']}/{resource['id']}: it belongs to another patient and was left out"
-    ]
+    assert reasons(record) == [f"{resource['resourceType']}: what belongs to another patient was left out"]
 
 
 @pytest.mark.parametrize(
