@@ -28,7 +28,7 @@ from cds.terminology import Terminology
 
 Json = dict[str, Any]
 # What an odd server may send in the place of a Coding or CodeableConcept, and what is read of it all the same.
-_ALSO_READ = frozenset(("concept", "coding", "text", "system", "code", "display"))
+_ALSO_READ = ("concept", "coding", "text", "system", "code", "display")
 _WORDED = (shapes.QuestionnaireResponse, shapes.DocumentReference)
 _CODINGS = frozenset(("coding", "valueCoding"))
 # Longer than the stretch before a phrase in which a denial is looked for: no phrase denies the next.

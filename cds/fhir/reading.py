@@ -77,7 +77,7 @@ class Reading:
         return False
 
     def note_others(self, resource: Resource) -> None:
-        """Tell once for each type that another patient's were left out, and not which: their ids are not this chart's."""
+        """Tell once for each type that another patient's were left out, not which: their ids are not this chart's."""
         note = Note(resource.type, "what belongs to another patient was left out")
         if note not in self.notes:
             self.notes.append(note)

@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import sqlite3
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random
 
 from cds.errors import SettingsError
 
@@ -202,12 +204,27 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    try:
+        _use_log(cursor)
+    except sqlite3.OperationalError as problem:  # the listener's own error would be nobody's to catch
+        raise OperationalError("PRAGMA journal_mode", None, problem, hide_parameters=True) from None
     # FULL: what was answered is on disk, also when the machine loses its power.
     cursor.execute("PRAGMA synchronous = FULL")
     # What retention takes away is overwritten, not only unlinked.
     cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
+
+
+@retry(
+    retry=retry_if_exception_type(sqlite3.OperationalError),
+    stop=stop_after_delay(WAIT_SECONDS),
+    wait=wait_random(0.005, 0.05),
+    reraise=True,
+)
+def _use_log(cursor: sqlite3.Cursor) -> None:
+    """Switch to the write-ahead log, once for a file: for this lock SQLite does not wait by itself when it is taken."""
+    if cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        cursor.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
