@@ -10,7 +10,6 @@ import errno
 import logging
 import os
 import sqlite3
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
