@@ -100,7 +100,9 @@ def only_of(found: Json, patient_id: str) -> Json:
     entries = [entry for entry in found.get("entry") or [] if is_of(entry.get("resource") or {}, patient_id)]
     if len(entries) == len(found.get("entry") or []):
         return found
-    return found | {"entry": entries, "total": len(entries)}
+    # What the server says about the search, or sent along with it, is no match (FHIR R4, Bundle.total).
+    matches = [entry for entry in entries if entry.get("search", {}).get("mode", "match") == "match"]
+    return found | {"entry": entries, "total": len(matches)}
 
 
 def sign_request(fhir_base: str, context: Json, prefetch: Json) -> Json:

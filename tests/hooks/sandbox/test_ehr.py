@@ -111,6 +111,14 @@ def test_other_patients_data_is_not_sent_when_a_server_ignores_the_filter() -> N
     assert only_of(bundle, "p1") == {"resourceType": "Bundle", "total": 3, "entry": [own, absolute, payer]}
 
 
+def test_total_counts_matches_only_when_a_server_says_that_it_ignores_the_filter() -> None:
+    own = {"resource": {"resourceType": "Goal", "subject": {"reference": "Patient/p1"}}, "search": {"mode": "match"}}
+    other = {"resource": {"resourceType": "Goal", "subject": {"reference": "Patient/p2"}}, "search": {"mode": "match"}}
+    said = {"resource": {"resourceType": "OperationOutcome"}, "search": {"mode": "outcome"}}
+    bundle = {"resourceType": "Bundle", "total": 2, "entry": [own, other, said]}
+    assert only_of(bundle, "p1") == {"resourceType": "Bundle", "total": 1, "entry": [own, said]}
+
+
 def test_bundle_is_sent_as_it_came_when_it_holds_one_patients_data() -> None:
     bundle = {"resourceType": "Bundle", "total": 0, "link": []}
     assert only_of(bundle, "p1") is bundle
