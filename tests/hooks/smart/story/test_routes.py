@@ -67,7 +67,11 @@ def test_story_tells_numbers_evidence_and_searches_when_f000_is_opened(place: Pl
 def test_safety_goes_first_when_the_patient_told_of_self_harm(place: Place) -> None:
     base = opened(place, "f004")
     text = post(place, f"{base}/measures/phq-9", day="2025-03-01", **phq(1)).text
-    assert text.index("Ask the patient first") < text.index("The order weighed again")
+    asked, weighed = text.index("Ask the patient first"), text.index("The order weighed again")
+    assert asked < weighed
+    # A positive answer is neither hidden nor told as "not met", which reads as if there were no such thoughts.
+    assert "<details open" in text[asked:weighed] and "ask now" in text[asked:weighed]
+    assert "not met" not in text[asked:weighed]
 
 
 def test_criterion_is_shown_to_turn_when_a_score_is_entered(place: Place) -> None:
