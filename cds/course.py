@@ -52,6 +52,7 @@ class Happening:
 class Course:
     """The visits of an order on a time line. Numbers are those of the recorded assessment; None is not known.
 
+    `projected` is where a plan of care leads, None without one or while the count is not sure.
     `asked` are the days that the order names, `end` the last day of its plan of care, `began` why the count begins
     where it does.
     """
@@ -92,7 +93,7 @@ def course_of(story: Story) -> Course:
         completed=_span(count.get("completed")),
         requested=_span(count.get("requested")) or story.order.requested,
         total=_span(count.get("total")),
-        projected=_span(count.get("projected")),
+        projected=_span(count.get("projected")) if count.get("complete") and story.record.plans else None,
         limit=count.get("limit"),
         asked=tuple(sorted(story.order.proposed)),
         end=_end(story),

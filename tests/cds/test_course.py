@@ -67,6 +67,11 @@ def test_count_says_where_it_begins_when_its_scope_is_the_injury(app: Flask) -> 
     assert course.completed == Span(0, None)
 
 
+def test_nothing_is_projected_when_the_record_holds_no_plan_of_care(app: Flask) -> None:
+    assert course_of(signed(app, "f000")).projected is not None
+    assert [course_of(signed(app, name)).projected for name in ("f002", "f003", "f004")] == [None] * 3
+
+
 def test_visit_does_not_count_when_it_was_for_another_region(app: Flask) -> None:
     other = about("f000", encounter("2025-02-01", reason="M25.511"))
     course = course_of(with_more(app, other))

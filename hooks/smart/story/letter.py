@@ -164,7 +164,8 @@ def _visits(said: Json, id_: str) -> Iterable[Sentence]:
         yield Sentence(f"{count['says']}.", sources)
     if count["start"]:
         yield Sentence(f"The episode of care began on {count['start']}.", sources[:2])
-    if projected := _count(said, "projected"):
+    # An order by itself can be projected too, and then no plan of care says anything (the sum is the count above).
+    if count["complete"] and count["projected"] != count["total"] and (projected := _count(said, "projected")):
         yield Sentence(f"The plan of care projects {projected} in all.", sources[:1])
     if count["scheduled"]:
         yield Sentence(f"Booked after that day: {count['scheduled']}.", sources[:1])

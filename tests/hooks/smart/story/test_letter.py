@@ -79,6 +79,13 @@ def test_exception_is_asked_for_with_its_reason_left_open_when_criteria_are_not_
     assert f"[to be completed by the clinician: {why}]" in text
 
 
+@pytest.mark.parametrize("name", ["f002", "f003", "f004"])
+def test_no_plan_of_care_is_told_of_when_the_record_holds_none(app: Flask, name: str) -> None:
+    story = signed(app, name)
+    assert not story.record.plans
+    assert not any("plan of care projects" in sentence for sentence in sentences(written(story)))
+
+
 def test_necessity_is_told_by_its_criteria_when_all_are_met(app: Flask) -> None:
     letter = written(signed(app, "f003"))
     assert letter.title == "Letter of medical necessity"
