@@ -81,7 +81,7 @@ def test_what_was_sent_is_used_when_it_is_whole(pool: ThreadPoolExecutor, sessio
         (b" null", EvidenceState.NULL, "is null"),
         (OUTCOME, EvidenceState.FAILED, "an error of the EHR (error exception)"),
         (searchset(OUTCOME), EvidenceState.FAILED, "an error of the EHR"),
-        (searchset(encounter(), OUTCOME), EvidenceState.CUT, "not whole"),
+        (searchset(encounter(), OUTCOME), EvidenceState.CUT, "not whole: it holds an error of the EHR (error"),
         (searchset(encounter(), following="https://ehr.example.org/?page=2"), EvidenceState.CUT, "one page of more"),
         (searchset(encounter(), total=2), EvidenceState.CUT, "one page of more"),
         (searchset(encounter(), {"resourceType": 7}), EvidenceState.CUT, "not whole: entry 1"),
