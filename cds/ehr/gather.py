@@ -116,8 +116,8 @@ class EhrSource:
         if _all_of_others(answer.resources, self._patient):
             return Evidence(query, EvidenceState.FAILED, reason=f"{here} holds another patient's resources")
         if answer.cut or answer.problems or answer.outcome:
-            error = f"it holds an error of the EHR ({answer.outcome})"
-            why = answer.problems[0] if answer.problems else "it is one page of more" if answer.cut else error
+            error = answer.outcome and f"it holds an error of the EHR ({answer.outcome})"
+            why = answer.problems[0] if answer.problems else error or "it is one page of more"
             return Evidence(query, EvidenceState.CUT, answer.resources, f"{here} is not whole: {why}")
         return Evidence(query, EvidenceState.SUPPLIED, answer.resources)
 

@@ -70,7 +70,8 @@ def test_safety_goes_first_when_the_patient_told_of_self_harm(place: Place) -> N
     asked, weighed = text.index("Ask the patient first"), text.index("The order weighed again")
     assert asked < weighed
     # A positive answer is neither hidden nor told as "not met", which reads as if there were no such thoughts.
-    assert "<details open" in text[asked:weighed] and "ask now" in text[asked:weighed]
+    assert "<details open" in text[asked:weighed]
+    assert "ask now" in text[asked:weighed]
     assert "not met" not in text[asked:weighed]
 
 
