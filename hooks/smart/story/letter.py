@@ -81,7 +81,8 @@ _SIGN = {
 def _title(said: Json, kind: Kind) -> str:
     if kind is Kind.REVIEW:
         return "Review summary"
-    return "Letter of medical necessity" if said["outcome"] == Outcome.CRITERIA_MET else "Request for an exception"
+    is_exception = said["policy"] is not None and said["outcome"] != Outcome.CRITERIA_MET
+    return "Request for an exception" if is_exception else "Letter of medical necessity"
 
 
 def _gap(what: str) -> Sentence:
@@ -108,7 +109,8 @@ def _concerning(said: Json, kind: Kind) -> Iterable[Sentence]:
         yield Sentence(f"The order asks for {requested}: {said['orderLabel']}{lines}.", (said["order"],))
     else:
         yield Sentence(f"The order is for {said['orderLabel']}{lines}.", (said["order"],))
-        yield _gap(f"the number of visits ({said['requestedWhy'] or 'the order does not say it'})")
+        # Without a policy nothing was counted, whatever the order says.
+        yield _gap("the number of visits" + (f" ({why})" if (why := said["requestedWhy"]) else ""))
     if authorization := said["authorization"]:
         yield Sentence(f"An authorization {authorization['number']} is on file.", (authorization["reference"],))
 

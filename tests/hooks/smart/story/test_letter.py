@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cds.story import Story
 from hooks.smart.story.letter import Kind, Letter, letter_of
 from tests.hooks.calls import EXAMPLES, draft
+from tests.hooks.calls import resources as example
 from tests.hooks.smart.story.stories import score, signed, with_more
 
 Json = dict[str, Any]
@@ -84,6 +85,13 @@ def test_no_plan_of_care_is_told_of_when_the_record_holds_none(app: Flask, name:
     story = signed(app, name)
     assert not story.record.plans
     assert not any("plan of care projects" in sentence for sentence in sentences(written(story)))
+
+
+def test_no_exception_is_asked_for_and_nothing_said_of_the_order_s_visits_when_no_policy_applies(app: Flask) -> None:
+    record = [each for each in example("f000") if each["resourceType"] not in ("Coverage", "Organization")]
+    letter = written(signed(app, record=record))  # the order asks for two visits
+    assert letter.title == "Letter of medical necessity"
+    assert "[to be completed by the clinician: the number of visits]" in sentences(letter)
 
 
 def test_necessity_is_told_by_its_criteria_when_all_are_met(app: Flask) -> None:
