@@ -33,11 +33,23 @@ _HELP = "docs/clients.md shows every key of an entry"
 
 @dataclass(frozen=True)
 class Client:
-    """An EHR that calls: its name and issuer, and what its operator wants of cards (`card-configuration`)."""
+    """An EHR that calls: its name and issuer, and what its operator wants of cards (`card-configuration`).
+
+    `fhir_servers` are the base URLs that it may name, of those that are allowed at all; any of them where it is empty.
+    """
 
     name: str
     iss: str = ""
     configuration: Mapping[str, bool | int | str] = field(default_factory=lambda: MappingProxyType({}))
+    fhir_servers: tuple[str, ...] = ()
+
+    def owns(self, fhir_server: str) -> bool:
+        """Whether a FHIR server is said to be this client's: only then is the service's own access used for it."""
+        return fhir_server.rstrip("/") in self.fhir_servers
+
+    def may_name(self, fhir_server: str) -> bool:
+        """Whether it may name a FHIR server."""
+        return not self.fhir_servers or self.owns(fhir_server)
 
 
 @dataclass(frozen=True)
@@ -129,7 +141,12 @@ def _registration(document: YamlFile, folder: Path, index: int, *, production: b
         what = f"No key fits {', '.join(algorithms)}"
         raise _refuse(document, (*at, "keys"), what, "Give another key, or name its algorithm under 'algorithms'")
     return Registration(
-        client=Client(entry["name"], entry["iss"], MappingProxyType(dict(entry.get("card-configuration", {})))),
+        client=Client(
+            entry["name"],
+            entry["iss"],
+            MappingProxyType(dict(entry.get("card-configuration", {}))),
+            tuple(url.rstrip("/") for url in _texts(entry.get("fhir-servers"))),
+        ),
         jku=jku,
         keys=keys,
         algorithms=algorithms,

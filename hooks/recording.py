@@ -11,6 +11,7 @@ from cds.ledger.evidence import RecordingSource
 from cds.model import Assessment
 from cds.recording import Call, record_call
 from cds.service import Asked
+from hooks.clients import Client
 from hooks.protocol import HookRequest
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def put_on_record(
     hook: HookRequest,
     *,
     service: str,
-    client: str,
+    client: Client,
     began: datetime,
     milliseconds: float,
     asked: Asked,
@@ -47,7 +48,7 @@ def put_on_record(
         service=service,
         hook=hook.hook,
         hook_instance=hook.hook_instance,
-        client=client,
+        client=client.name,
         user=hook.user,
         began=began,
         milliseconds=milliseconds,
@@ -58,7 +59,8 @@ def put_on_record(
         response=response,
         payload=payload,
         source=source,
-        fhir_server=hook.fhir_server,
+        # A server that is not the client's own names nobody's record: no app may show this as that EHR's.
+        fhir_server=hook.fhir_server if hook.fhir_server and client.may_name(hook.fhir_server) else None,
         problems=problems,
         prefetch=prefetch_habits(hook.prefetch, templates),
         kinds=kinds,

@@ -73,13 +73,23 @@ class FhirClient:
     """One allowed FHIR server for one call, with that call's token (or none)."""
 
     def __init__(
-        self, session: requests.Session, base: str, token: str | None, server: FhirServer | None = None
+        self,
+        session: requests.Session,
+        base: str,
+        token: str | None,
+        server: FhirServer | None = None,
+        *,
+        own_access: bool = True,
     ) -> None:
-        """`base` is the FHIR base URL, checked against the allow-list by the caller; `server` is what calls share."""
+        """`base` is the FHIR base URL, checked against the allow-list by the caller; `server` is what calls share.
+
+        `own_access`: whether the service's own access to the server, where it has one, may be used for this caller.
+        """
         self._session = session
         self.base = base.rstrip("/")
         self._server = server or FhirServer(session, self.base)
         self._token = token or None
+        self._backend = self._server.backend if own_access else None
         # The types for which the caller's token was refused and the service's own access is used.
         self._own: set[str] = set()
 
@@ -108,7 +118,7 @@ class FhirClient:
         and where the batch came to nothing: `search` is for these.
         """
         paths = [path for path in paths if not (self._token and kind_of(path) in self._own)]
-        backend = self._server.backend
+        backend = self._backend
         if len(paths) < 2:
             return {}
         try:
@@ -128,7 +138,7 @@ class FhirClient:
 
     def _has_other_access(self, part: Answer | Failed) -> bool:
         """Whether a search was refused that the service may make in its own name."""
-        return self._server.backend is not None and isinstance(part, Failed) and part.status in (401, 403)
+        return self._backend is not None and isinstance(part, Failed) and part.status in (401, 403)
 
     def search(self, path: str, deadline: Deadline, first: Answer | Failed | None = None) -> Fetched:
         """All pages of a search, or a read; what could not be had is said in the state and the reason.
@@ -208,7 +218,7 @@ class FhirClient:
 
     def _get(self, kind: str, url: str, deadline: Deadline, form: str | None = None) -> bytes:
         """One answer: with the caller's token, and with the service's own access for what that does not give."""
-        backend = self._server.backend
+        backend = self._backend
         if backend is None:
             return self._ask(self._token, url, deadline, form)
         refused: Failed | None = None

@@ -21,6 +21,7 @@ from cds.ledger.evidence import RecordingSource
 from cds.model import Assessment
 from cds.service import Asked, Ports, assess_orders
 from hooks.asking import Tools
+from hooks.auth import DEVELOPMENT
 from hooks.body import read_body
 from hooks.callers import CALLERS, Remembered
 from hooks.callers.warmth import Warmed
@@ -88,7 +89,7 @@ def answer(hook: HookRequest, deployment: Deployment, today: date, service_id: s
     # Not jsonify: an order that is sent back keeps the order of its members, and this is quicker.
     payload = msgspec.json.encode(response)
     put_on_record(
-        deployment, hook, service=service_id, client=g.client.name, began=began,
+        deployment, hook, service=service_id, client=g.client, began=began,
         milliseconds=(datetime.now(UTC) - began).total_seconds() * 1000, asked=asked, aliases=question.aliases,
         source=source, assessments=assessments, problems=question.told, response=response, payload=payload,
         templates=_templates(deployment, hook.hook), kinds=caller.kinds,
@@ -147,9 +148,13 @@ def _source(hook: HookRequest, deployment: Deployment) -> EhrSource:
     client = None
     why = NO_SERVER
     if hook.fhir_server is not None:
-        if deployment.settings.allows(hook.fhir_server):
-            server = deployment.servers.at(hook.fhir_server)
-            client = FhirClient(deployment.session, hook.fhir_server, hook.access_token, server)
-        else:
+        if not deployment.settings.allows(hook.fhir_server):
             why = "the EHR did not send it, and its FHIR server is not on this service's list of allowed servers"
+        elif not g.client.may_name(hook.fhir_server):
+            why = "the EHR did not send it, and the FHIR server that it named is not on its own list"
+        else:
+            server = deployment.servers.at(hook.fhir_server)
+            own_access = g.client is DEVELOPMENT or g.client.owns(hook.fhir_server)
+            token = hook.access_token
+            client = FhirClient(deployment.session, hook.fhir_server, token, server, own_access=own_access)
     return EhrSource(hook.patient, hook.prefetch, client, deployment.pool, deadline, why)

@@ -28,7 +28,7 @@ from hooks.smart.app import Smart
 from hooks.smart.cookie import new_browser
 from hooks.smart.errors import LaunchRefused, NotShown, SmartError
 from hooks.smart.record import Shown, linked, others
-from hooks.smart.registration import Ehr
+from hooks.smart.registration import Ehr, origin_of
 from hooks.smart.session import Session
 from hooks.smart.story.pages import story_page
 from hooks.smart.view import limits_of, view_of
@@ -114,6 +114,10 @@ def current(handle: str) -> tuple[Session, Ehr]:
     Every page begins with this: it also says which EHR's pages may hold the answer in a frame.
     """
     smart = _smart()
+    origin = request.headers.get("Origin")
+    if request.method == "POST" and origin not in (None, origin_of(_deployment().settings.base_url)):
+        # The cookie travels from any site's page where an EHR holds the app in a frame.
+        raise LaunchRefused("This was sent from another site's page", remedy="Open the app from the EHR")
     session = smart.launcher.session(handle, smart.cookie.read(request))
     g.ehr = smart.launcher.ehr(session.iss)
     return session, g.ehr

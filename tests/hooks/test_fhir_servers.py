@@ -20,6 +20,7 @@ from hooks.settings import Settings
 from tests.cds.ehr.misbehaving import Handler, misbehaving, replying
 from tests.cds.ehr.misbehaving import searchset as page
 from tests.hooks.calls import TOKEN, answered, request, resources
+from tests.hooks.signing import BASE, ELSEWHERE, SERVICE, bearer, claims, clients_file, entry, token
 
 BACKEND_TOKEN = "backend-token-0816"
 
@@ -93,3 +94,39 @@ def test_the_record_is_read_with_the_services_own_access_when_the_caller_gives_n
     sent = answered(client, request())
     assert [card["summary"] for card in own["cards"]] == [card["summary"] for card in sent["cards"]]
     assert [card["summary"] for card in given["cards"]] == [card["summary"] for card in sent["cards"]]
+
+
+@pytest.mark.parametrize(
+    ("servers", "own_token", "is_asked"),
+    [("its own", True, True), ("unsaid", False, True), ("another's", False, False)],
+)
+def test_the_services_own_access_serves_a_client_only_when_the_server_is_its_own(
+    tmp_path: Path, servers: str, own_token: bool, is_asked: bool
+) -> None:
+    def answer(handler: Handler) -> None:
+        grant = {"access_token": BACKEND_TOKEN, "token_type": "bearer", "expires_in": 300}
+        handler.reply(grant if handler.path == "/token" else page())
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with misbehaving(answer) as running:
+        token_endpoint = f"{running.base.removesuffix('/fhir')}/token"
+        backend = {"server": running.base, "client_id": "cds", "key_file": "key.pem", "token_endpoint": token_endpoint}
+        (tmp_path / "backend.yaml").write_text(json.dumps({"servers": [backend]}), encoding="utf-8")
+        named = {"its own": running.base, "unsaid": None, "another's": "https://b.example.org/fhir"}[servers]
+        settings = Settings(
+            base_url=BASE,
+            fhir_servers=(running.base, "https://b.example.org/fhir"),
+            backend_clients=tmp_path / "backend.yaml",
+            clients=clients_file(tmp_path, entry(**{"fhir-servers": named})),
+            database_url=f"sqlite:///{tmp_path / 'ledger.sqlite3'}",
+        )
+        app = create_app(settings)
+        headers = bearer(token(claims()))
+        sent = request(prefetch=None, fhirServer=running.base)
+        app.test_client().post(SERVICE, json=sent, headers=headers, environ_base=ELSEWHERE)
+        asked = [seen for seen in running.seen if seen.path != "/token" and "metadata" not in seen.path]
+    assert bool(asked) is is_asked
+    assert any(seen.headers.get("Authorization") == f"Bearer {BACKEND_TOKEN}" for seen in asked) is own_token
+    entries = list(app.extensions["therapy-cds"].ledger.entries("call"))
+    assert [each.body["fhirServer"] for each in entries if each.body] == [running.base] * len(entries)

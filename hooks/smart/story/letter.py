@@ -1,12 +1,14 @@
 """The letter, from the assessment alone: every sentence with its source, nothing invented, gaps left open. Pure.
 
-It asks or reports, as the criteria came out; it never says what a payer decided or will decide.
+It asks or reports, as the criteria came out; it never says what a payer decided or will decide. The letter to the payer
+holds less than the summary: no remarks of this project, no technical reasons, no mental health that nobody asked for.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -58,18 +60,22 @@ class Letter:
 def letter_of(said: Json, id_: str, kind: Kind) -> Letter:
     """The letter of one assessment (`said` is `cds.as_json.whole_assessment`, `id_` its id in the ledger)."""
     required = [each for each in said["criteria"] if each["required"] and each["result"] != Result.NOT_APPLICABLE]
+    is_open = [each for each in required if kind is Kind.NECESSITY and each["result"] == Result.UNKNOWN]
     sections = [
         Section("To", tuple(_addressee(said, kind))),
         Section("Concerning", tuple(_concerning(said, kind))),
         Section("What is asked" if kind is Kind.NECESSITY else "What came of it", tuple(_asked(said, id_, kind))),
-        Section("Required criteria", tuple(_criteria(required)), listed=True),
+        Section("Required criteria", tuple(_criteria(e for e in required if e not in is_open)), listed=True),
         Section("Visits", tuple(_visits(said, id_))),
-        *_open_sections(said, required, kind),
-        Section("Also weighed", tuple(_criteria(_advice(said))), listed=True),
-        Section("What could not be read", tuple(dict.fromkeys(_gaps(said))), listed=True),
+        _open_section(said, required, kind),
+        Section("Also weighed", tuple(_criteria(_advice(said, kind))), listed=True),
+        Section("What could not be read", tuple(_gaps(said, kind)), listed=True),
         Section("Signature", (_gap(_SIGN[kind]),)),
     ]
-    return Letter(kind, _title(said, kind), tuple(section for section in sections if section.sentences))
+    if kind is Kind.NECESSITY:
+        sections = [replace(each, sentences=tuple(map(_for_payer, each.sentences))) for each in sections]
+    merged = [replace(section, sentences=_merged(section.sentences)) for section in sections]
+    return Letter(kind, _title(said, kind), tuple(section for section in merged if section.sentences))
 
 
 _SIGN = {
@@ -81,8 +87,11 @@ _SIGN = {
 def _title(said: Json, kind: Kind) -> str:
     if kind is Kind.REVIEW:
         return "Review summary"
-    is_exception = said["policy"] is not None and said["outcome"] != Outcome.CRITERIA_MET
-    return "Request for an exception" if is_exception else "Letter of medical necessity"
+    return "Request for an exception" if _required(said, Result.NOT_MET) else "Letter of medical necessity"
+
+
+def _required(said: Json, result: Result) -> list[Json]:
+    return [each for each in said["criteria"] if each["required"] and each["result"] == result]
 
 
 def _gap(what: str) -> Sentence:
@@ -137,10 +146,14 @@ def _asked(said: Json, id_: str, kind: Kind) -> Iterable[Sentence]:
         return
     if said["outcome"] == Outcome.CRITERIA_MET:
         yield Sentence("The ordered therapy is asked for on the ground of these criteria.", (said["order"], assessment))
-    else:
-        yield Sentence("An exception is asked for from the criteria below that are not met or not known.",
-                       (said["order"], assessment))  # fmt: skip
+    if _required(said, Result.NOT_MET):
+        yield Sentence(
+            "An exception is asked for from the criteria below that are not met.", (said["order"], assessment)
+        )
         yield _gap("why this patient needs the therapy although these criteria are not all met")
+    if _required(said, Result.UNKNOWN):
+        text = "Whether the criteria listed as to be completed are met is not known yet."
+        yield Sentence(text, (assessment,))
 
 
 def _criteria(told: Iterable[Json]) -> Iterable[Sentence]:
@@ -150,11 +163,20 @@ def _criteria(told: Iterable[Json]) -> Iterable[Sentence]:
         yield Sentence(f"{each['statement']}: {word}. {each['says']}.", sources)
 
 
-def _advice(said: Json) -> list[Json]:
+def _advice(said: Json, kind: Kind) -> list[Json]:
     """What is not required, and was found out: unknown advice would only fill the page."""
-    return [
+    found = [
         each for each in said["criteria"] if not each["required"] and each["result"] in (Result.MET, Result.NOT_MET)
     ]
+    return [each for each in found if kind is Kind.REVIEW or not _is_mental(each)]
+
+
+_MENTAL = re.compile(r"\b(?:PHQ|GAD)-?\d|depress|anxiety|suicid|self-harm|mental[ -]health|psychiatr", re.IGNORECASE)
+
+
+def _is_mental(told: Json) -> bool:
+    """Whether a criterion or a note tells of the patient's mental health: a payer gets no more of it than needed."""
+    return any(_MENTAL.search(told.get(name) or "") for name in ("id", "statement", "says", "reason"))
 
 
 def _visits(said: Json, id_: str) -> Iterable[Sentence]:
@@ -180,21 +202,74 @@ def _evidence_of_visits(said: Json) -> Sequence[str]:
     return tuple(counted[0]) if counted else ()
 
 
-def _open_sections(said: Json, required: Iterable[Json], kind: Kind) -> Iterable[Section]:
-    """What is missing, as gaps in a letter that asks, and as plain sentences in a summary."""
+def _open_section(said: Json, required: Sequence[Json], kind: Kind) -> Section:
+    """What is missing, as gaps in a letter that asks; in a summary also what would change it, as plain sentences."""
+    if kind is Kind.NECESSITY:
+        unknown = [each for each in required if each["result"] == Result.UNKNOWN]
+        return Section("To be completed", (*_criteria(unknown), *_missing(said, required)), listed=True)
     wanted = [each for each in required if each["result"] in (Result.NOT_MET, Result.UNKNOWN)]
-    sentences: list[Sentence] = []
-    for each in wanted:
-        for change in (*each["missing"], *each["wouldChange"]):
-            text = f"{each['statement']}: {change}"
-            is_gap = kind is Kind.NECESSITY
-            sentences.append(_gap(text) if is_gap else Sentence(f"{text}.", (f"criterion {each['id']}",)))
-    title = "To be completed" if kind is Kind.NECESSITY else "What would settle or change it"
-    yield Section(title, tuple(dict.fromkeys(sentences)), listed=True)
+    sentences = [
+        Sentence(f"{each['statement']}: {change}.", (f"criterion {each['id']}",))
+        for each in wanted
+        for change in (*each["missing"], *each["wouldChange"])
+    ]
+    return Section("What would settle or change it", tuple(sentences), listed=True)
 
 
-def _gaps(said: Json) -> Iterable[Sentence]:
+def _missing(said: Json, required: Iterable[Json]) -> Iterable[Sentence]:
+    """A gap for each thing that is missing, with all the criteria that want it."""
+    wanting: dict[str, list[str]] = {}
+    for each in required:
+        for what in each["missing"]:
+            wanting.setdefault(_plain(what), []).append(each["statement"])
+    for what, statements in wanting.items():
+        yield _gap(f"{'; '.join(dict.fromkeys(statements))}: {what}")
+    if len(_advice(said, Kind.REVIEW)) > len(_advice(said, Kind.NECESSITY)):
+        yield _gap("a mental-health finding was left out here, as the policy does not require it; it may be added")
+
+
+def _gaps(said: Json, kind: Kind) -> Iterable[Sentence]:
     for gap in said["gaps"]:
         yield Sentence(f"{gap['reason']}.", (f"search {gap['asked']}",))
     for note in said["notes"]:
-        yield Sentence(f"{note['reason'][:1].upper()}{note['reason'][1:]}.", (note["source"],))
+        if kind is Kind.REVIEW or not _is_mental(note):
+            yield Sentence(f"{note['reason'][:1].upper()}{note['reason'][1:]}.", (note["source"],))
+
+
+def _merged(sentences: Iterable[Sentence]) -> tuple[Sentence, ...]:
+    """Each sentence once, with the sources of all its copies."""
+    told: dict[str, Sentence] = {}
+    for each in sentences:
+        first = told.get(each.text, each)
+        told[each.text] = replace(first, sources=tuple(dict.fromkeys((*first.sources, *each.sources))))
+    return tuple(told.values())
+
+
+# ---------------------------------------------------------------------- what a payer's letter leaves out
+
+_JARGON = re.compile(r"(?:prefetch '[^']*'|\b[A-Z]\w+ is not whole\b)[^;\]]*?(?=[;\]]|\.?$)")
+_REMARK = re.compile(r"(?:A choice of this project|Example determination|Review decision of example)", re.IGNORECASE)
+_QUOTED = re.compile(r",? as quoted in the review decision of example \w+", re.IGNORECASE)
+_MOST, _SHOWN = 6, 3
+
+
+def _plain(text: str) -> str:
+    """Text without the technical reason why the EHR's answer was not whole."""
+    told = _JARGON.sub("part of the record was not delivered", text)
+    return f"{told[:1].upper()}{told[1:]}" if _JARGON.match(text) else told
+
+
+def _for_payer(sentence: Sentence) -> Sentence:
+    return replace(sentence, text=_plain(sentence.text), sources=_shortened(sentence.sources))
+
+
+def _shortened(sources: Sequence[str]) -> tuple[str, ...]:
+    """Sources without this project's own remarks; of many resources the first ones, and how many more there are."""
+    cited = [part for source in sources for part in _QUOTED.sub("", source).split("; ") if not _REMARK.match(part)]
+    records = [source for source in cited if re.fullmatch(r"[A-Z]\w+/\S+", source)]
+    if len(cited) <= _MOST or len(records) <= _SHOWN:
+        return tuple(cited)
+    more = f"and {len(records) - _SHOWN} more"
+    return tuple(
+        more if source == records[_SHOWN] else source for source in cited if source not in records[_SHOWN + 1 :]
+    )

@@ -102,20 +102,27 @@ class Page:
 def page_of(story: Story) -> Page:
     """The page of one story."""
     said, proofs = story.said, proofs_of(story)
+    urgent = [each for each in said["criteria"] if _is_urgent(each)]
+    others = [each for each in said["criteria"] if each not in urgent]
     trends = trends_of(story)
     scores = [score_picture(trend, story.as_of, at, drawn=at < _MOST_PICTURES) for at, trend in enumerate(trends)]
     return Page(
         said=said,
         id=story.id,
         recorded=story.recorded[:16].replace("T", " "),
-        criteria=criteria_of(said["criteria"], proofs, str(said["policy"])),
-        safety=criteria_of(said["safety"], proofs, ""),
+        criteria=criteria_of(others, proofs, str(said["policy"])),
+        safety=criteria_of([*said["safety"], *urgent], proofs, ""),
         visits=visits_picture(course_of(story)),
         scores=scores,
         searches=searches_of(story),
         offers=_offers(story),
         is_whole=story.is_whole,
     )
+
+
+def _is_urgent(told: Json) -> bool:
+    """Whether a criterion that only advises has found what somebody must ask the patient about (a severe PHQ-9)."""
+    return told["card"] == "safety" and not told["required"] and told["result"] == Result.NOT_MET
 
 
 def criteria_of(told: Iterable[Json], proofs: Mapping[str, Proof], policy: str) -> list[Criterion]:

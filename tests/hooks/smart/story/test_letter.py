@@ -56,7 +56,8 @@ def test_every_sentence_has_its_source_when_it_is_no_gap(app: Flask, name: str, 
             assert bool(sentence.sources) != sentence.gap
             for source in sentence.sources:
                 bare = re.sub(r"^(assessment|criterion|search) ", "", source)
-                assert bare == story.id or json.dumps(bare)[1:-1] in known
+                is_count = kind is Kind.NECESSITY and re.fullmatch(r"and \d+ more", bare)
+                assert is_count or bare == story.id or json.dumps(bare)[1:-1] in known
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -104,7 +105,8 @@ def test_necessity_is_told_by_its_criteria_when_all_are_met(app: Flask) -> None:
 def test_summary_asks_for_nothing_when_a_reviewer_reads_it(app: Flask) -> None:
     letter = written(signed(app), Kind.REVIEW)
     assert letter.title == "Review summary"
-    assert [section.title for section in letter.sections if "settle" in section.title]
+    (changes,) = [section for section in letter.sections if "settle" in section.title]
+    assert any("no visit is left of 14" in each.text and not each.gap for each in changes.sentences)
     assert not any("is asked for" in sentence for sentence in sentences(letter))
 
 
@@ -135,6 +137,93 @@ def test_what_could_not_be_read_is_told_once_when_it_bears_on_several_facts(app:
     assert [(each.text, each.sources) for each in section.sentences] == [
         ("Encounter could not be read.", ("search encounters",)), ("No date.", ("Goal/1",)),
     ]  # fmt: skip
+
+
+def section_of(letter: Letter, title: str) -> list[str]:
+    return [each.text for section in letter.sections if section.title == title for each in section.sentences]
+
+
+def test_only_what_is_missing_is_left_to_complete_and_each_once_when_criteria_are_not_met_or_unknown(
+    app: Flask,
+) -> None:
+    letter = written(signed(app, "f002"))
+    open_ones = section_of(letter, "To be completed")
+    assert [text.partition(": ")[2].partition(".")[0] for text in open_ones] == [
+        "unknown",
+        "unknown",
+        "Completed and requested visits for this body part stay within the guideline's course; "
+        "Visits of this discipline since the injury stay within the statutory cap: the therapy visits of this episode "
+        "in full: notes tell of therapy whose visits are not on file (DocumentReference/f002-note-01)]",
+    ]
+    assert not any("met if" in text or "no visit is left" in text for text in sentences(letter))
+    assert not any(": unknown." in text for text in section_of(letter, "Required criteria"))
+    assert "An exception is asked for from the criteria below that are not met." in sentences(letter)
+
+
+def test_no_exception_is_asked_for_when_criteria_are_only_unknown(app: Flask) -> None:
+    said = signed(app, "f002").said
+    said = said | {"criteria": [each for each in said["criteria"] if each["result"] != "not-met"]}
+    letter = letter_of(said, "1", Kind.NECESSITY)
+    assert letter.title == "Letter of medical necessity"
+    assert not any("exception" in text for text in sentences(letter))
+    assert "Whether the criteria listed as to be completed are met is not known yet." in sentences(letter)
+
+
+REMARKS = re.compile(r"choice of this project|example determination|review decision of example", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_this_project_s_own_remarks_stand_in_the_summary_only_when_they_are_the_cite(app: Flask, name: str) -> None:
+    story = signed(app, name)
+    cited = [source for section in written(story).sections for each in section.sentences for source in each.sources]
+    assert not any(REMARKS.search(source) for source in cited)
+    kept = [
+        source
+        for section in written(story, Kind.REVIEW).sections for each in section.sentences for source in each.sources
+    ]  # fmt: skip
+    assert any(map(REMARKS.search, kept)) == bool(REMARKS.search(json.dumps(story.said["criteria"])))
+
+
+def test_first_three_records_and_how_many_more_are_printed_when_a_criterion_has_many(app: Flask) -> None:
+    story = signed(app)
+    required = next(each for each in written(story).sections if each.title == "Required criteria")
+    visits = [f"Encounter/f000-visit-{number:02}" for number in (1, 2, 3)]
+    assert required.sentences[0].sources == ("criterion visits-within-benchmark", *visits, "and 15 more")
+    summary = next(each for each in written(story, Kind.REVIEW).sections if each.title == "Required criteria")
+    assert len(summary.sentences[0].sources) == 1 + 18 + 1
+
+
+@pytest.mark.parametrize(
+    "reason", ["prefetch 'encounters' is not whole: it is one page of more", "Encounter is not whole: entry 1 is none"]
+)
+def test_technical_reasons_stand_in_the_summary_only_when_the_record_was_cut(app: Flask, reason: str) -> None:
+    said = signed(app).said
+    gap = {"fact": "visits", "asked": "encounters", "state": "cut", "reason": reason}
+    unknown = said["criteria"][0] | {"result": "unknown", "missing": [f"the therapy visits in full: {reason}"]}
+    said = said | {"gaps": [gap], "criteria": [unknown], "count": said["count"] | {"doubts": [reason]}}
+    letter = letter_of(said, "1", Kind.NECESSITY)
+    assert not any("prefetch" in text or "not whole" in text for text in sentences(letter))
+    assert section_of(letter, "What could not be read") == ["Part of the record was not delivered."]
+    assert "The count is not sure: part of the record was not delivered." in sentences(letter)
+    missing = f"{unknown['statement']}: the therapy visits in full: part of the record was not delivered"
+    assert f"[to be completed by the clinician: {missing}]" in section_of(letter, "To be completed")
+    assert any(reason in text for text in sentences(letter_of(said, "1", Kind.REVIEW)))
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_mental_health_is_left_out_with_a_word_to_the_clinician_when_the_policy_does_not_require_it(
+    app: Flask, required: bool
+) -> None:
+    said = signed(app, "f004").said
+    severity = {"result": "met", "says": "PHQ-9 12 on 2025-05-01; below 20 is asked for", "required": required}
+    told = [each | severity if each["id"] == "depression-severity" else each for each in said["criteria"]]
+    assert any(each["says"] == severity["says"] for each in told)
+    said = said | {"criteria": told, "notes": [{"source": "Observation/1", "reason": "PHQ-9 without a date"}]}
+    letter = letter_of(said, "1", Kind.NECESSITY)
+    assert any("PHQ-9 12" in text for text in sentences(letter)) == required
+    assert any("mental-health finding was left out" in text for text in sentences(letter)) != required
+    assert "PHQ-9 without a date." not in sentences(letter)
+    assert any("PHQ-9 12" in text for text in sentences(letter_of(said, "1", Kind.REVIEW)))
 
 
 @given(

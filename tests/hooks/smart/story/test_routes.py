@@ -205,3 +205,18 @@ def test_what_was_said_is_shown_when_its_grounds_are_gone(place: Place, monkeypa
     assert "20 of 14 visits" in text
     refused = get(place, f"{base}/measures")
     assert (refused.status_code, "is gone" in refused.text) == (403, True)
+
+
+def test_nothing_is_saved_when_a_form_is_sent_from_another_sites_page(place: Place) -> None:
+    url = opened(place, scope=WRITE)
+    form = phq(1, date="2025-03-05", action="save")
+    for origin, status in (("https://evil.example", 403), ("null", 403)):
+        sent = place.browser.post(f"{url}/measures/phq-9", data=form, headers={"Origin": origin}, timeout=30)
+        assert sent.status_code == status
+    assert place.ehr.created == []
+
+
+def test_a_severe_score_is_asked_about_first_when_it_only_advises(place: Place) -> None:
+    text = get(place, opened(place, "f004")).text
+    first = text.index("Ask the patient first")
+    assert first < text.index("PHQ-9 21 (severe)") < text.index("Visits over time")
