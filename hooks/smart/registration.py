@@ -6,6 +6,7 @@ docs/smart.md explains every key. Mistakes are told with file, line and key, and
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -18,6 +19,7 @@ import jsonschema
 from cds.errors import SettingsError
 from cds.yamlfile import Key, YamlFile, read_yaml
 
+log = logging.getLogger(__name__)
 PUBLIC, PRIVATE_KEY_JWT = "public", "private_key_jwt"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # What the pages need; writing is asked for by sites that want scores saved.
@@ -93,6 +95,9 @@ def read_ehrs(path: Path, *, production: bool) -> tuple[Ehr, ...]:
         if any(ehr.iss == other.iss for other in found):
             raise _refuse(document, ("servers", index, "iss"), f"The iss '{ehr.iss}' is there twice", "One entry each")
         found.append(ehr)
+    if len(found) > 1 and any(ehr.method == PUBLIC for ehr in found):
+        # RFC 9207: one EHR could name another's authorization endpoint as its own. A signed assertion is for one only.
+        log.warning("several EHRs may launch the app, and one as a public client: register it by private_key_jwt")
     return tuple(found)
 
 

@@ -135,3 +135,12 @@ def test_the_app_needs_no_clients_token_when_the_service_is_in_production(tmp_pa
     assert (refused.status_code, refused.mimetype) == (403, "text/html")
     assert client.get("/cds-services", environ_base=elsewhere).status_code == 401
     assert client.get("/smart/no/such/page", environ_base=elsewhere).status_code == 401
+
+
+@pytest.mark.parametrize(("methods", "warned"), [(["public"], 0), (["private_key_jwt"] * 2, 0), (["public"] * 2, 1)])
+def test_it_is_warned_when_one_of_several_ehrs_could_take_anothers_code(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, methods: list[str], warned: int
+) -> None:
+    entries = [GOOD | {"iss": f"https://{n}.example.org", "method": method} for n, method in enumerate(methods)]
+    assert len(read_ehrs(written(tmp_path, *entries), production=True)) == len(methods)
+    assert sum("as a public client" in record.message for record in caplog.records) == warned
