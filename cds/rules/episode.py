@@ -266,6 +266,11 @@ def _projected(order: Order, record: Record, spell: Spell, total: Span | None, a
     return total.plus(Span(max(extra.low for extra in extras), high))
 
 
+def plan_tells(order: Order, record: Record, as_of: date) -> bool:
+    """Whether a plan of care, and not the order's own timing alone, says how many visits there are to be."""
+    return any(timing.visits is not None for timing in _plan_timings(order, record, as_of))
+
+
 def _plan_timings(order: Order, record: Record, as_of: date) -> list[Timing]:
     """Timings of the plans that the order names; else of the active plans that reach past the day."""
     named = [plan for plan in record.plans if plan.source in order.plans]

@@ -8,6 +8,7 @@ from cds.model import Fact, Span, VisitCount
 from cds.rules.case import Case
 from cds.rules.criteria.kinds import Params, kind
 from cds.rules.criteria.words import because, plural
+from cds.rules.episode import plan_tells
 from cds.rules.finding import Finding, met, not_applicable, not_met, unknown
 
 
@@ -96,9 +97,11 @@ def _projected_within(case: Case, params: Params) -> Finding:
             ["frequency and duration of the plan of care"],
             facts=facts,
         )
-    says = f"the plan of care projects {projected} visits in all, against {limit}"
+    says, change = f"with this order {projected} visits in all are projected, against {limit}", "the order"
+    if plan_tells(case.order, case.record, case.as_of):
+        says, change = f"the plan of care projects {projected} visits in all, against {limit}", "the plan of care"
     if projected.low > limit:
-        return not_met(says, change=[f"met if the plan of care ends at {plural(limit, 'visit')} in all"], facts=facts)
+        return not_met(says, change=[f"met if {change} ends at {plural(limit, 'visit')} in all"], facts=facts)
     if projected.high is not None and projected.high <= limit:
         return met(says, facts=facts)
     missing = [f"the therapy visits of this episode in full: {because(count.doubts)}"] if count.doubts else []

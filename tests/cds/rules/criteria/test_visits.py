@@ -83,6 +83,17 @@ def test_the_plans_end_is_weighed_when_it_is_projected(often: tuple[int, int | N
     assert result("visits-within", *prior(1), plan, order=order, **PLANNED) == outcome
 
 
+@pytest.mark.parametrize("limit", [9, 8])
+def test_no_plan_of_care_is_told_of_when_the_orders_own_timing_alone_is_projected(limit: int) -> None:
+    timing = weekly(2, boundsPeriod=period("2025-03-11", "2025-04-08"))
+    how = PLANNED | {"figures": {"limit": limit}}
+    alone = found("visits-within", *prior(1), order=asking(8, occurrenceTiming=timing), **how)
+    assert alone.says == f"With this order 9 visits in all are projected, against {limit}"
+    assert alone.would_change == (() if limit == 9 else ("met if the order ends at 8 visits in all",))
+    planned = found("visits-within", *prior(1), care_plan(timing), order=asking(8, occurrenceTiming=timing), **how)
+    assert planned.says.startswith("The plan of care projects ")
+
+
 def test_the_plans_end_is_unknown_when_nobody_says_how_often_or_visits_cannot_be_read() -> None:
     order = asking(1, occurrenceDateTime="2025-03-10")
     plan = care_plan(weekly(1, boundsPeriod=period("2025-03-11", "2025-03-25")))
