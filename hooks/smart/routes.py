@@ -108,15 +108,23 @@ def _once(name: str) -> str | None:
 # -------------------------------------------------------------------------------------------------- the page
 
 
+def _is_from_elsewhere() -> bool:
+    """Whether another site's page sent a form: the cookie travels from there too where an EHR holds the app in a frame.
+
+    The app's own forms may say `Origin: null`, since its pages give no referrer (Fetch standard, Origin header).
+    """
+    own = ("", "null", origin_of(_deployment().settings.base_url))
+    fetched = request.headers.get("Sec-Fetch-Site", "same-origin")
+    return request.headers.get("Origin", "") not in own or fetched not in ("same-origin", "none")
+
+
 def current(handle: str) -> tuple[Session, Ehr]:
     """The session of a page's address in this browser, and its EHR; SessionOver where there is none.
 
     Every page begins with this: it also says which EHR's pages may hold the answer in a frame.
     """
     smart = _smart()
-    origin = request.headers.get("Origin")
-    if request.method == "POST" and origin not in (None, origin_of(_deployment().settings.base_url)):
-        # The cookie travels from any site's page where an EHR holds the app in a frame.
+    if request.method == "POST" and _is_from_elsewhere():
         raise LaunchRefused("This was sent from another site's page", remedy="Open the app from the EHR")
     session = smart.launcher.session(handle, smart.cookie.read(request))
     g.ehr = smart.launcher.ehr(session.iss)
