@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 import time
 from typing import Protocol
 
@@ -31,29 +30,6 @@ class SeenTokens(Protocol):
 
         TechnicalError where nobody can tell: such a call is not let in.
         """
-
-
-class SeenHere:
-    """Remembers for one process: for a service with one worker."""
-
-    def __init__(self) -> None:
-        """Remember nothing yet."""
-        self._lock = threading.Lock()
-        self._until: dict[tuple[str, str], int] = {}
-        self._clean = 0.0
-
-    def first_time(self, issuer: str, jti: str, until: int) -> bool:
-        """As SeenTokens says; it never fails."""
-        now = time.time()
-        key = (issuer, _digest(jti))
-        with self._lock:
-            if now > self._clean:
-                self._until = {each: end for each, end in self._until.items() if end >= now}
-                self._clean = now + CLEAN_SECONDS
-            if self._until.get(key, now - 1) >= now:
-                return False
-            self._until[key] = until
-            return True
 
 
 class SeenInDatabase:

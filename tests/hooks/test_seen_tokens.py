@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import time_machine
@@ -15,7 +14,7 @@ from cds.errors import TechnicalError
 from cds.ledger.database import engine_of, migrate, writing
 from cds.ledger.tables import seen_tokens
 from hooks.sandbox.processes import free_port
-from hooks.seen_tokens import CLEAN_SECONDS, SeenHere, SeenInDatabase, SeenTokens
+from hooks.seen_tokens import CLEAN_SECONDS, SeenInDatabase, SeenTokens
 
 NOW = 1_800_000_000
 ISS = "https://ehr.example.org"
@@ -29,9 +28,9 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     opened.dispose()
 
 
-@pytest.fixture(params=["here", "database"])
-def seen(request: Any, engine: Engine) -> SeenTokens:
-    return SeenHere() if request.param == "here" else SeenInDatabase(engine)
+@pytest.fixture
+def seen(engine: Engine) -> SeenTokens:
+    return SeenInDatabase(engine)
 
 
 def test_a_token_counts_once_when_it_comes_again(seen: SeenTokens) -> None:
